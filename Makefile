@@ -1,0 +1,46 @@
+# Each target sets up what it needs: a fresh Debian or Ubuntu has git, make and python3-venv, and that is enough.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STATION := $(VENV)/bin/station
+PYTEST_ARGS ?=
+
+.PHONY: run test quick check bench baseline model clean
+
+run: $(VENV)/.daemon  ## the station on config.toml, with a live view; Ctrl-C stops both
+	@$(STATION) run > station.log 2>&1 & station=$$!; \
+	$(STATION) watch & watch=$$!; \
+	trap 'kill $$station $$watch 2>/dev/null' INT TERM; \
+	wait $$station; wait $$station; code=$$?; \
+	kill $$watch 2>/dev/null; wait $$watch; \
+	tail -n 3 station.log; exit $$code
+
+test: $(VENV)/.dev  ## every test that needs no extra system package
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+quick: $(VENV)/.dev  ## the tests without the long runs
+	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev  ## style, types, import floors, then the tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev  ## every figure of docs/performance.md, as JSON
+	$(STATION) bench --json
+
+$(VENV)/.daemon: pyproject.toml
+	@echo "Setting up $(VENV) (numpy, OpenCV, numba, ONNX Runtime …)"
+	@python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --editable .
+	@$(PYTHON) -m station.regions.compile
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.daemon
+	@echo "Adding what training and tests need (PyTorch is several GB, once)"
+	@$(PYTHON) -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@
+
+clean:  ## remove what these targets made
+	rm -rf $(VENV) station.log station/regions/kernels

@@ -1,0 +1,36 @@
+"""The engine contract. An engine is entered, used and left by one thread: the inspect thread."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import ModelCard
+
+__all__ = ["Engine"]
+
+
+class Engine(Protocol):
+    """A network ready to name crops. Entering loads and warms it up; leaving frees everything."""
+
+    card: ModelCard
+    """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics."""
+
+    sha256: str
+    """Of the model file; empty for an engine without one."""
+
+    name: str
+    """Back end and provider in words, for logs, metrics and the heartbeat (`onnx_runtime CPUExecutionProvider`)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities [N,C] of crops [N,1,S,S], any N ≥ 1 (batched inside). Raises `EngineError`.
+
+        The result is overwritten by the next call: copy what you keep.
+        """

@@ -1,0 +1,59 @@
+"""Every error that Shadowline raises on purpose. Pure.
+
+    StationError            what the command prints as one line, exit code 2
+    ├── ConfigError         config.toml or the environment says something that can't be done
+    ├── CameraError         a camera can't be opened or set as asked
+    │   └── CameraLost      a camera that worked is gone: rebuilt from scratch, never an exit
+    ├── EngineError         a model can't be loaded or run
+    │   └── EngineMismatch  it loads, but is not what the station or its metadata says
+    ├── CalibrationError    a calibration is damaged or of another camera, size or setting
+    └── MissingExtra        an optional package is not installed; carries the pip line
+
+A message says what is wrong, where, and what to do.
+"""
+
+__all__ = [
+    "CalibrationError",
+    "CameraError",
+    "CameraLost",
+    "ConfigError",
+    "EngineError",
+    "EngineMismatch",
+    "MissingExtra",
+    "StationError",
+]
+
+
+class StationError(Exception):
+    """Root of the tree."""
+
+
+class ConfigError(StationError):
+    """The configuration can't be used as written."""
+
+
+class CameraError(StationError):
+    """A camera can't be opened or set as asked."""
+
+
+class CameraLost(CameraError):
+    """A camera that worked is gone."""
+
+
+class EngineError(StationError):
+    """A model can't be loaded or run."""
+
+
+class EngineMismatch(EngineError):
+    """A model loads but is not what its metadata or the station says."""
+
+
+class CalibrationError(StationError):
+    """A calibration is damaged or belongs to another camera, size or setting."""
+
+
+class MissingExtra(StationError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'shadowline[{extra}]'")

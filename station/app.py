@@ -1,0 +1,206 @@
+"""The station: its threads, started downstream first and stopped upstream first. Main thread.
+
+capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
+"""
+
+import hashlib
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from calibration import FlatField, load_flat_field
+from engines import Engine
+from shadowline.errors import CalibrationError
+from station.camera import open_camera
+from station.capture import Capture
+from station.clock import Clock, HostClock
+from station.config import CameraBase, Config
+from station.engine import open_engine
+from station.event import (
+    CameraLedger,
+    CameraState,
+    EngineRecord,
+    Heartbeat,
+    Origin,
+    StateEvent,
+    make_inspection_event,
+)
+from station.frame import Frame, InvalidReason
+from station.frame_queue import FrameQueue
+from station.inspection import Inspection
+from station.inspector import Inspector
+from station.ledger import Ledger, LedgerError
+from station.metrics import Metrics, MetricsServer
+from station.outbox import Outbox
+from station.publisher import Publisher
+from station.regions import open_finder
+from station.sinks.base import Sink
+from station.sinks.zeromq import ZeroMqSink
+from station.verdict import Judge, Verdict
+from station.worker import Ready, Worker
+
+__all__ = ["Station"]
+
+
+class Station:
+    """A running line for the length of a `with` block. Leaving it drains: every announced frame gets its event."""
+
+    def __init__(self, config: Config, max_frames: int | None = None, clock: Clock | None = None) -> None:
+        """Take the configuration; nothing is opened before the block is entered.
+
+        With `max_frames` the cameras stop when they have announced so many, all together.
+        """
+        self.config = config
+        self.clock = clock or HostClock()
+        names = [camera.name for camera in config.camera]
+        self.ledger = Ledger(names, max_frames)
+        self.first_verdict = threading.Event()
+        self.metrics_port: int | None = None
+        self.endpoint = config.publish.endpoint
+        self._queue = FrameQueue(names, config.station.queue_frames)
+        self._outbox = Outbox(config.publish.queue_events)
+        self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
+        self._origin = Origin(config.station.name, uuid.uuid4().hex[:12], "", config.sha256[:12])
+        self._engine = EngineRecord("starting", (), "")
+        self._stop = threading.Event()
+        self._captures: list[Capture] = []
+        self._workers: list[Worker] = []
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
+        flat_fields = {
+            camera.name: load_flat_field(camera.flat_field) if camera.flat_field else None
+            for camera in self.config.camera
+        }
+        with ExitStack() as starting:
+            publisher = Publisher(
+                self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
+            )
+            self._start(starting, "publish", publisher.run, self._outbox.close)
+            if self.config.metrics.enabled:
+                self.metrics_port = starting.enter_context(
+                    MetricsServer(self.config.metrics, self._metrics.registry)
+                ).port
+            self._start(starting, "inspect", partial(self._inspect, flat_fields), self._queue.close)
+            for camera in self.config.camera:
+                self._start_capture(starting, camera)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.__exit__(kind, error, trace)
+        if kind is None and not self.ledger.balanced:
+            raise LedgerError(f"the ledger does not balance: {self.ledger.total()}")
+
+    @property
+    def done(self) -> bool:
+        """Whether every camera is at its end; raises what a thread failed with."""
+        for worker in self._workers:
+            if worker.failure is not None:
+                raise worker.failure
+        return not any(worker.alive for worker in self._workers if worker.name.startswith("capture"))
+
+    @property
+    def progress(self) -> int | None:
+        """A number that grows with every settled frame; None while every camera's standstill has been announced."""
+        if all(capture.state in ("offline", "ended") for capture in self._captures):
+            return None
+        return self.ledger.settled
+
+    def _start(self, running: ExitStack, name: str, target: Callable[[Ready], None], stop: Callable[[], None]) -> None:
+        worker = Worker(name, target, stop)
+        self._workers.append(worker)
+        running.enter_context(worker)
+
+    def _start_capture(self, running: ExitStack, config: CameraBase) -> None:
+        capture = Capture(
+            config,
+            partial(open_camera, config, self.clock),
+            self._queue,
+            self.ledger,
+            self.clock,
+            self._report,
+            self._metrics.count_clock_step,
+            self._stop,
+        )
+        self._captures.append(capture)
+        self._start(running, f"capture {config.name}", capture.run, self._stop.set)
+
+    def _inspect(self, flat_fields: dict[str, FlatField | None], ready: Ready) -> None:
+        """Inspect until the queue is closed and empty. Inspect thread."""
+        with closing(self._queue), open_engine(self.config.engine) as engine:
+            self._name_engine(engine, flat_fields)
+            finders = {name: open_finder(self.config.regions, field) for name, field in flat_fields.items()}
+            judge = Judge(self.config.verdict, engine.card.labels, engine.card.confidence_floor)
+            inspector = Inspector(finders, engine, judge, self.config.station.budget_ms, self.clock)
+            ready()
+            while (item := self._queue.get()) is not None:
+                if isinstance(item, Frame):
+                    self._settle(inspector.inspect(item))
+                    self._queue.give_back(item)
+                else:
+                    for inspection in inspector.miss(item):
+                        self._settle(inspection)
+
+    def _settle(self, inspection: Inspection) -> None:
+        """Enter the inspection in the ledger and send its event."""
+        verdict, reason = inspection.verdict, inspection.reason
+        if not self.first_verdict.is_set():
+            if reason == InvalidReason.CALIBRATION:
+                raise CalibrationError(inspection.detail)
+            if verdict is not Verdict.INVALID:
+                self.first_verdict.set()
+        self.ledger.settle(inspection.about.camera, inspection.sequence, verdict, reason, inspection.late)
+        self._outbox.put(make_inspection_event(inspection, self._origin, self.config.station.budget_ms))
+
+    def _name_engine(self, engine: Engine, flat_fields: dict[str, FlatField | None]) -> None:
+        self._engine = EngineRecord(engine.name, engine.card.labels, engine.sha256)
+        self._metrics.set_engine(self._engine)
+        gains = [field.gain.tobytes() for field in flat_fields.values() if field]
+        self._origin = msgspec.structs.replace(
+            self._origin,
+            model=f"{engine.card.name} {engine.sha256[:12]}",
+            calibration=hashlib.sha256(b"".join(gains)).hexdigest()[:12] if gains else None,
+        )
+
+    def _report(self, camera: str, state: CameraState, detail: str) -> None:
+        """Send a camera's new state. Capture threads."""
+        self._outbox.put(StateEvent(0, self._origin, camera, state, detail, self.clock.utc_ns(), 0))
+
+    def _open_sinks(self) -> list[Sink]:
+        """Make the sinks. Publish thread."""
+        zeromq = ZeroMqSink(self.config.publish)
+        self.endpoint = zeromq.endpoint
+        return [zeromq, self._metrics]
+
+    def _heartbeat(self, dropped: dict[str, int]) -> Heartbeat:
+        """Make a heartbeat of the moment. Publish thread."""
+        states = {capture.name: capture.state for capture in self._captures}
+        return Heartbeat(
+            origin=self._origin,
+            published_ns=0,
+            interval_s=self.config.publish.heartbeat_s,
+            last_event=self._outbox.last_event,
+            ledger={
+                camera: CameraLedger(
+                    inspected=account.inspected,
+                    invalid=account.invalid.copy(),
+                    late=account.late,
+                    announced=account.announced,
+                    state=states.get(camera, "starting"),
+                )
+                for camera, account in self.ledger.accounts.items()
+            },
+            engine=self._engine,
+            dropped=dropped,
+        )

@@ -1,0 +1,61 @@
+"""`station check`: validate the configuration, open model and calibration, and say what the station would do."""
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from calibration import load_flat_field
+from engines import Engine
+from station.command.options import ConfigFile
+from station.config import Config, ReplayConfig, SimulatedConfig
+from station.config_file import load
+from station.engine import open_engine
+from station.verdict import Judge
+
+__all__ = ["check"]
+
+
+def check(config: ConfigFile = Path("config.toml")) -> None:
+    """Check the configuration, the model and the calibration, and explain them."""
+    settings = load(config)
+    console = Console(highlight=False, soft_wrap=True)
+    with open_engine(settings.engine) as engine:
+        judge = Judge(settings.verdict, engine.card.labels, engine.card.confidence_floor)
+        for camera in settings.camera:
+            if camera.flat_field:
+                load_flat_field(camera.flat_field).check_size(...)
+        _explain(console, settings, engine, judge)
+    console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
+
+
+def _explain(console: Console, config: Config, engine: Engine, judge: Judge) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
+    for camera in config.camera:
+        source = ""
+        if isinstance(camera, SimulatedConfig):
+            source = f", {camera.width_px}×{camera.height_px} at {camera.rate_hz:g} Hz"
+        elif isinstance(camera, ReplayConfig):
+            source = f", {camera.path}"
+        flat_field = f", flat field {camera.flat_field}" if camera.flat_field else ", no flat field"
+        table.add_row("camera", f"{camera.name}: {camera.type}{source}{flat_field}")
+    table.add_row("regions", f"{config.regions.polarity}, background from {config.regions.background}")
+    card = engine.card
+    table.add_row("model", f"{card.name}, {card.precision}, {card.crop.size_px} px crops, {engine.sha256[:12]}")
+    table.add_row("", f"on {engine.name}")
+    for split, metrics in card.metrics.items():
+        table.add_row("", f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    if card.not_for:
+        table.add_row("", f"not for: {card.not_for}")
+    table.add_row("verdict", f"below confidence {judge.floor:.2f} a region is `unknown`")
+    for label, rule in judge.rules.items():
+        needs = [f"confidence ≥ {rule.min_confidence:g}"] if rule.min_confidence else []
+        needs += [f"area ≥ {rule.min_area_px} px"] if rule.min_area_px else []
+        needs += [f"at least {rule.min_count}"] if rule.min_count > 1 else []
+        table.add_row("", f"{label}: {rule.action}" + (f" if {', '.join(needs)}" if needs else ""))
+    table.add_row("publish", config.publish.endpoint)
+    metrics = f"http://{config.metrics.host}:{config.metrics.port}/metrics" if config.metrics.enabled else "off"
+    table.add_row("metrics", metrics)
+    console.print(table)

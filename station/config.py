@@ -1,0 +1,291 @@
+"""The configuration as frozen values: each class is one table of `config.toml`. Pure.
+
+`station.config_file` reads the file and the environment into them. Contradictions are refused, nothing is repaired.
+"""
+
+import hashlib
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+__all__ = [
+    "CameraConfig",
+    "Config",
+    "EngineConfig",
+    "MetricsConfig",
+    "OnnxRuntimeConfig",
+    "PublishConfig",
+    "PythonCameraConfig",
+    "RegionsConfig",
+    "ReplayConfig",
+    "RuleConfig",
+    "SimulatedConfig",
+    "SimulatedFaults",
+    "StationConfig",
+    "VerdictConfig",
+    "folder",
+]
+
+folder: ContextVar[Path] = ContextVar("folder of the file being read", default=Path())
+
+ConfigPath: TypeAlias = Annotated[Path, AfterValidator(lambda path: folder.get() / path)]
+"""A path; when relative it starts at the folder of config.toml."""
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class StationConfig(Table):
+    """The station as a whole."""
+
+    name: Name = "line"
+    """Name of the station, in every event."""
+    budget_ms: Annotated[float, Field(gt=0, le=60_000)] = 20.0
+    """Time from capture to decision; a later result is marked late and counted."""
+    queue_frames: Annotated[int, Field(ge=1, le=256)] = 8
+    """Frames of one camera that may wait; when full, the oldest gives way as `invalid` (overrun)."""
+    switch_interval_ms: Annotated[float, Field(ge=0.05, le=5.0)] = 0.5
+    """How long a Python thread may keep the interpreter while another waits."""
+
+
+class CameraBase(Table):
+    """What every camera has, whatever its driver."""
+
+    name: Name
+    """Name of the camera, in topics and metrics."""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 0.5
+    """Longest wait for one picture; also bounds how long stopping takes."""
+    offline_after_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """Without a picture for this long the camera is `offline`; at least `timeout_s`."""
+    reconnect_s: Annotated[float, Field(gt=0, le=600)] = 1.0
+    """Wait before a lost camera is opened again; doubles up to 16 times as long."""
+    flat_field: ConfigPath | None = None
+    """Flat field of this camera (.npz), folded into the limits."""
+
+    @model_validator(mode="after")
+    def _wait_fits(self) -> Self:
+        if self.timeout_s > self.offline_after_s:
+            raise ValueError(f"timeout_s {self.timeout_s} is over offline_after_s {self.offline_after_s}")
+        return self
+
+
+class SimulatedFaults(Table):
+    """Faults of the simulated camera; each counts frames from the first since power-on, and 0 switches it off."""
+
+    lose_every: Annotated[int, Field(ge=0)] = 0
+    """Every nth frame is made but never delivered; 1 would leave none and is refused."""
+    cut_every: Annotated[int, Field(ge=0)] = 0
+    """Every nth frame arrives with its lower rows missing."""
+    repeat_every: Annotated[int, Field(ge=0)] = 0
+    """Every nth frame is delivered a second time with the same frame id."""
+    freeze_at: Annotated[int, Field(ge=0)] = 0
+    """From this frame on nothing comes, for `outage_s`."""
+    unplug_at: Annotated[int, Field(ge=0)] = 0
+    """At this frame the camera is lost, once, and can't be opened again for `outage_s`."""
+    outage_s: Annotated[float, Field(ge=0)] = 1.0
+    """How long a freeze or an unplug lasts."""
+    flicker: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Depth of the lamp's flicker from frame to frame, as a part of full light."""
+
+    @model_validator(mode="after")
+    def _some_frames_come(self) -> "SimulatedFaults":
+        if self.lose_every == 1:
+            raise ValueError("lose_every = 1 would lose every frame: use 0, or 2 and more")
+        return self
+
+
+class SimulatedConfig(CameraBase):
+    """A moving strip drawn from a seed, with the six NEU defect kinds where its ground truth says."""
+
+    type: Literal["simulated"]
+    width_px: Annotated[int, Field(ge=32, le=16384)] = 2048
+    """Frame width."""
+    height_px: Annotated[int, Field(ge=32, le=16384)] = 1000
+    """Frame height."""
+    rate_hz: Annotated[float, Field(ge=0, le=10_000)] = 20.0
+    """Frames a second; 0 is as fast as possible."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """Same seed, same strip, same defects."""
+    defects_per_frame: Annotated[float, Field(ge=0, le=300)] = 0.3
+    """Mean number of defects a frame."""
+    faults: SimulatedFaults = SimulatedFaults()
+
+
+class ReplayConfig(CameraBase):
+    """Pictures of a directory in natural order, or the frames of a video file."""
+
+    type: Literal["replay"]
+    path: ConfigPath
+    """A directory (searched with its sub-directories) or a video file."""
+    rate_hz: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    """Frames a second; 0 is as fast as possible."""
+    loop: bool = False
+    """Begin again at the end; otherwise the camera ends there."""
+    max_megapixels: Annotated[float, Field(gt=0, le=268)] = 100.0
+    """A larger picture is refused as `invalid` (unsupported)."""
+
+
+class PythonCameraConfig(CameraBase):
+    """A driver outside this repository."""
+
+    type: Literal["python"]
+    factory: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")]
+    """`module:callable`, called with this table and the clock; returns a camera."""
+    settings: dict[str, Any] = {}
+    """Handed to the factory as it is."""
+
+
+CameraConfig: TypeAlias = Annotated[SimulatedConfig | ReplayConfig | PythonCameraConfig, Field(discriminator="type")]
+
+
+class RegionsConfig(Table):
+    """How shadowed and bright regions are found."""
+
+    polarity: Literal["dark", "bright", "both"] = "both"
+    """Which side of the background counts; scratches on hot-rolled strip are bright."""
+
+
+class OnnxRuntimeConfig(Table):
+    """ONNX Runtime on the CPU, or on a GPU by its CUDA provider."""
+
+    backend: Literal["onnx_runtime"] = "onnx_runtime"
+    model: ConfigPath | None = None
+    """The model file; without it the shipped model is used."""
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """Where it runs; a provider that does not load is refused, never replaced."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of one network run."""
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 32
+    """Most crops in one run; more are classified in several."""
+
+
+class FakeEngineConfig(Table):
+    """An engine that answers from a function; for tests and trials of the line without a network."""
+
+    backend: Literal["fake"]
+    labels: tuple[str, ...] = ("defect",)
+    """The labels it knows; every crop gets the first one."""
+
+
+def _backend(table: Any) -> Any:
+    """Read the discriminator; a table that names no back end (one variable, say) means ONNX Runtime."""
+    return table.get("backend", "onnx_runtime") if isinstance(table, dict) else getattr(table, "backend", None)
+
+
+EngineConfig: TypeAlias = Annotated[
+    Annotated[OnnxRuntimeConfig, Tag("onnx_runtime")] | Annotated[FakeEngineConfig, Tag("fake")],
+    Discriminator(_backend),
+]
+
+
+class RuleConfig(Table):
+    """When a label rejects. A region counts when it reaches every minimum."""
+
+    action: Literal["reject", "accept"] = "reject"
+    """What the label does to the frame; `accept` only reports it."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Regions named with less do not count."""
+    min_area_px: Annotated[int, Field(ge=0)] = 0
+    """Smaller regions do not count."""
+    min_count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """So many regions of this label are needed."""
+
+
+class VerdictConfig(Table):
+    """What makes a frame `accept` or `reject`."""
+
+    confidence_floor: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Below it a region is `unknown`; without it the model's own floor is used."""
+    default: RuleConfig = RuleConfig()
+    """The rule of every label without one of its own, `unknown` among them."""
+    rules: dict[str, RuleConfig] = {}
+    """A rule a label."""
+
+
+class PublishConfig(Table):
+    """The ZeroMQ publisher."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(tcp|ipc)://.+$")] = "tcp://127.0.0.1:5560"
+    """Where subscribers connect; plain text, so a loopback address or a socket file."""
+    plain_network: bool = False
+    """Allow an endpoint beyond this computer: anybody there can read, and pretend to be the station."""
+    high_water_mark: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Messages kept for one slow subscriber before ZeroMQ drops them for it."""
+    queue_events: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """Events that may wait for the publish thread; beyond it they are dropped and counted."""
+    heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """Time between heartbeats."""
+
+    @model_validator(mode="after")
+    def _plain_is_meant(self) -> Self:
+        host = self.endpoint.removeprefix("tcp://").rpartition(":")[0]
+        local = self.endpoint.startswith("ipc://") or host in ("localhost", "[::1]") or host.startswith("127.")
+        if not local and not self.plain_network:
+            raise ValueError(
+                f"endpoint {self.endpoint} is open to the network in plain text; plain_network = true allows it"
+            )
+        return self
+
+
+class MetricsConfig(Table):
+    """The Prometheus endpoint."""
+
+    enabled: bool = True
+    """Serve metrics."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 9560
+    """Port to listen on; 0 lets the system choose."""
+
+
+class Config(BaseSettings):
+    """The whole configuration, in the order of the data."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="STATION__",
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+        title="Shadowline config.toml",
+    )
+
+    station: StationConfig = StationConfig()
+    camera: Annotated[tuple[CameraConfig, ...], Field(min_length=1, max_length=16)]
+    regions: RegionsConfig = RegionsConfig()
+    engine: EngineConfig = OnnxRuntimeConfig()
+    verdict: VerdictConfig = VerdictConfig()
+    publish: PublishConfig = PublishConfig()
+    metrics: MetricsConfig = MetricsConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, and read nothing else."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [camera.name for camera in self.camera]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"[[camera]] name: {', '.join(sorted(twice))} is used twice")
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """Hash of every value in force, for the record in each event."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

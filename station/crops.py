@@ -1,0 +1,43 @@
+"""Cut the crops that the network sees out of an image. Pure. The only way to make a crop, in training and serving."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import CropCut
+from station.frame import Image
+
+__all__ = ["cut_crops", "whole_image"]
+
+
+def whole_image(image: Image) -> NDArray[np.int32]:
+    """Return the one box, int32 [1,4], that takes all of `image` as one region."""
+    return np.array([[0, 0, image.shape[1], image.shape[0]]], np.int32)
+
+
+def cut_crops(image: Image, boxes: NDArray[np.int32], cut: CropCut, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Fill `out` with one crop a box and return the filled part, uint8 [n,1,S,S].
+
+    `boxes` is int32 [n,4] of x, y, w, h; n may not exceed `len(out)`. A square of `context` times the box's longer
+    side, at least `min_side_px`, is centred on the box, pushed inside the image, and cut to it where the image is
+    smaller; so no pixel is made up, and the box of a whole picture is the whole picture. uint16 keeps its upper 8
+    bits, whatever the picture holds.
+    """
+    height, width = image.shape
+    size = (cut.size_px, cut.size_px)
+    for index, (x, y, w, h) in enumerate(boxes.tolist()):
+        side = max(round(cut.context * max(w, h)), cut.min_side_px)
+        left, right = _span(x + w / 2, side, width)
+        top, bottom = _span(y + h / 2, side, height)
+        part = image[top:bottom, left:right]
+        if part.dtype != np.uint8:
+            part = (part >> 8).astype(np.uint8)
+        shrinking = part.shape[0] >= cut.size_px and part.shape[1] >= cut.size_px
+        cv2.resize(part, size, out[index, 0], interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return out[: len(boxes)]
+
+
+def _span(centre: float, side: int, limit: int) -> tuple[int, int]:
+    """Return start and end of `side` pixels around `centre`, pushed inside 0..limit."""
+    start = min(max(round(centre - side / 2), 0), max(limit - side, 0))
+    return start, min(start + side, limit)

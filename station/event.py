@@ -1,0 +1,222 @@
+"""The messages that leave the station, their JSON and its schema. Pure.
+
+Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `heartbeat`. Each message
+names its schema and version in `schema`; a change that an old reader would misread raises the version.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from station.frame import Frame
+from station.inspection import Inspection
+
+__all__ = [
+    "CameraLedger",
+    "CameraState",
+    "DefectRecord",
+    "EngineRecord",
+    "Heartbeat",
+    "InspectionEvent",
+    "Message",
+    "Origin",
+    "StageTimes",
+    "StateEvent",
+    "decode",
+    "encode",
+    "make_inspection_event",
+    "schema",
+    "topic",
+]
+
+
+CameraState: TypeAlias = Literal["starting", "online", "degraded", "offline", "ended"]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Whose results these are; the same in every message of one run of the station."""
+
+    station: str
+    run: str
+    """Made anew at every start; with `event` it names one message."""
+    model: str
+    """Name and the first 12 digits of the SHA-256 of the model file."""
+    config: str
+    """First 12 digits of the SHA-256 of the configuration in force."""
+    calibration: str | None = None
+    """First 12 digits of the SHA-256 of the flat fields, where there are any."""
+
+
+class DefectRecord(msgspec.Struct, frozen=True, gc=False):
+    """A named region."""
+
+    label: str
+    confidence: float
+    box_px: tuple[int, int, int, int]
+    """x, y, width, height."""
+    area_px: int
+    depth: float
+    """Mean grey levels beyond the limit; negative is darker than the surface."""
+
+
+class StageTimes(msgspec.Struct, frozen=True, gc=False):
+    """Microseconds of each step."""
+
+    wait: float
+    regions: float
+    crops: float
+    classify: float
+    verdict: float
+
+
+class InspectionEvent(msgspec.Struct, tag_field="schema", tag="shadowline.inspection/1"):
+    """The one event of one announced frame."""
+
+    event: int
+    """Counts all inspections and states of this run, without a gap, from 1."""
+    origin: Origin
+    camera: str
+    sequence: int
+    """Counts the frames that this camera announced, without a gap, from 1."""
+    captured_ns: int
+    """UTC in nanoseconds, by `clock`."""
+    clock: Literal["host", "camera"]
+    published_ns: int
+    """UTC in nanoseconds, by the host, when the message was made ready to send."""
+    verdict: Literal["accept", "reject", "invalid"]
+    """`invalid` means: treat as reject."""
+    reason: str
+    """The labels that reject, or why the frame is invalid."""
+    late: bool
+    """The decision came after `budget_ms`."""
+    budget_ms: float
+    latency_ms: float
+    """From capture to decision, on a clock that does not step."""
+    size_px: tuple[int, int] | None
+    """Width and height of the picture."""
+    defects: tuple[DefectRecord, ...]
+    stages_us: StageTimes
+    frame_id: int | None = None
+    """The device's own counter."""
+    encoder: int | None = None
+    source: str | None = None
+    """The file that was replayed."""
+    detail: str = ""
+    """For people."""
+
+
+class StateEvent(msgspec.Struct, tag_field="schema", tag="shadowline.state/1"):
+    """A camera's state changed."""
+
+    event: int
+    origin: Origin
+    camera: str
+    state: CameraState
+    detail: str
+    changed_ns: int
+    published_ns: int
+
+
+class CameraLedger(msgspec.Struct, frozen=True):
+    """announced = inspected + the sum of invalid + what is on its way."""
+
+    announced: int
+    inspected: int
+    invalid: dict[str, int]
+    late: int
+    state: CameraState
+
+
+class EngineRecord(msgspec.Struct, frozen=True):
+    """What names the regions."""
+
+    name: str
+    labels: tuple[str, ...]
+    sha256: str
+
+
+class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"):
+    """Silence means reject: this comes every `interval_s`, whatever the line does."""
+
+    origin: Origin
+    published_ns: int
+    interval_s: float
+    last_event: int
+    ledger: dict[str, CameraLedger]
+    engine: EngineRecord
+    dropped: dict[str, int]
+    """Messages that could not be handed on, by sink and reason."""
+
+
+Message: TypeAlias = InspectionEvent | StateEvent | Heartbeat
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+
+def make_inspection_event(inspection: Inspection, origin: Origin, budget_ms: float) -> InspectionEvent:
+    """Return the event of `inspection`; its number and publish time are still 0."""
+    about, stages = inspection.about, inspection.stages
+    frame = about if isinstance(about, Frame) else None
+    return InspectionEvent(
+        event=0,
+        origin=origin,
+        camera=about.camera,
+        sequence=inspection.sequence,
+        captured_ns=about.captured_ns,
+        clock=frame.clock if frame else "host",
+        published_ns=0,
+        verdict=inspection.verdict.value,
+        reason=inspection.reason,
+        late=inspection.late,
+        budget_ms=budget_ms,
+        latency_ms=round(inspection.latency_ns / 1e6, 3),
+        size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
+        defects=tuple(
+            DefectRecord(
+                defect.label, round(defect.confidence, 4), defect.box_px, defect.area_px, round(defect.depth, 1)
+            )
+            for defect in inspection.defects
+        ),
+        stages_us=StageTimes(
+            stages.wait_ns / 1e3,
+            stages.regions_ns / 1e3,
+            stages.crops_ns / 1e3,
+            stages.classify_ns / 1e3,
+            stages.verdict_ns / 1e3,
+        ),
+        frame_id=about.frame_id,
+        encoder=frame.encoder if frame else None,
+        source=about.source,
+        detail=inspection.detail,
+    )
+
+
+def topic(message: Message) -> str:
+    """Return the topic that `message` is published under."""
+    match message:
+        case InspectionEvent():
+            return f"inspection.{message.camera}"
+        case StateEvent():
+            return f"state.{message.camera}"
+        case Heartbeat():
+            return "heartbeat"
+
+
+def encode(message: Message) -> bytes:
+    """Return `message` as UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes) -> Message:
+    """Return the message in `payload`; raises `msgspec.DecodeError` on anything else."""
+    return _decoder.decode(payload)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of every message."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Shadowline messages",
+        **msgspec.json.schema(Message),
+    }

@@ -1,0 +1,38 @@
+"""What the inspect thread found out about one announced frame: the value behind one event. Pure."""
+
+from dataclasses import dataclass, field
+
+from station.frame import Frame, Missing
+from station.verdict import Defect, Verdict
+
+__all__ = ["Inspection", "Stages"]
+
+
+@dataclass(slots=True)
+class Stages:
+    """Time that each step of one frame took, in nanoseconds; `wait` is from capture to its turn."""
+
+    wait_ns: int = 0
+    regions_ns: int = 0
+    crops_ns: int = 0
+    classify_ns: int = 0
+    verdict_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One frame's result. `about` keeps the frame's record, not its picture, which is given back.
+
+    `reason` names the labels that reject or why the frame is invalid; `detail` is for people.
+    `latency_ns` runs from capture to decision; `late` says that it passed the budget.
+    """
+
+    about: Frame | Missing
+    sequence: int
+    verdict: Verdict
+    reason: str
+    latency_ns: int
+    late: bool
+    defects: tuple[Defect, ...] = ()
+    stages: Stages = field(default_factory=Stages)
+    detail: str = ""

@@ -1,0 +1,118 @@
+"""Inspect a frame: regions, crops, labels, verdict, one after the other. Pure; called from the inspect thread."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from engines import Engine
+from shadowline.errors import CalibrationError, EngineError
+from station.clock import Clock
+from station.crops import cut_crops
+from station.frame import Frame, InvalidReason, Missing
+from station.inspection import Inspection, Stages
+from station.regions import RegionFinder, Regions
+from station.verdict import Defect, Judge, Verdict
+
+__all__ = ["Inspector"]
+
+_MAX_CROPS = 64
+"""Crops that fit the buffer at first; a configuration that allows more regions grows it once."""
+
+
+class Inspector:
+    """The steps from a frame to its inspection, with one finder a camera and one engine for all."""
+
+    def __init__(
+        self, finders: Mapping[str, RegionFinder], engine: Engine, judge: Judge, budget_ms: float, clock: Clock
+    ) -> None:
+        self._finders = finders
+        self._engine = engine
+        self._judge = judge
+        self._budget_ns = round(budget_ms * 1e6)
+        self._clock = clock
+        self._crops = self._make_crops(_MAX_CROPS)
+
+    def inspect(self, frame: Frame) -> Inspection:
+        """Return the one inspection of `frame`; what goes wrong on the way makes it `invalid`, never an exception."""
+        stages = Stages(wait_ns=self._clock.tick_ns() - frame.captured_tick_ns)
+        try:
+            regions = self._find(frame, stages)
+            if regions.invalid is not None:
+                return self._invalid(frame, frame.sequence, InvalidReason(regions.invalid), stages)
+            probabilities = self._classify(frame, regions, stages)
+        except CalibrationError as error:
+            return self._invalid(frame, frame.sequence, InvalidReason.CALIBRATION, stages, str(error))
+        except EngineError as error:
+            return self._invalid(frame, frame.sequence, InvalidReason.ENGINE, stages, str(error))
+        if not np.isfinite(probabilities).all():
+            return self._invalid(frame, frame.sequence, InvalidReason.NOT_FINITE, stages)
+        start_ns = self._clock.tick_ns()
+        defects = self._name(regions, probabilities)
+        verdict, reason = self._judge.judge(defects)
+        stages.verdict_ns = self._clock.tick_ns() - start_ns
+        return self._settle(frame, frame.sequence, verdict, reason, defects, stages)
+
+    def miss(self, missing: Missing) -> Iterator[Inspection]:
+        """Yield an `invalid` inspection for each frame of the run `missing`."""
+        for sequence in range(missing.sequence, missing.sequence + missing.count):
+            yield self._invalid(missing, sequence, missing.reason, Stages())
+
+    def _find(self, frame: Frame, stages: Stages) -> Regions:
+        start_ns = self._clock.tick_ns()
+        regions = self._finders[frame.camera].find(frame.image)
+        stages.regions_ns = self._clock.tick_ns() - start_ns
+        return regions
+
+    def _classify(
+        self, frame: Frame, regions: Regions, stages: Stages
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        if not len(regions):
+            return np.empty((0, len(self._judge.labels)), np.float32)
+        if len(regions) > len(self._crops):
+            self._crops = self._make_crops(len(regions))
+        start_ns = self._clock.tick_ns()
+        crops = cut_crops(frame.image, regions.box, self._engine.card.crop, self._crops)
+        cut_ns = self._clock.tick_ns()
+        probabilities = self._engine.classify(crops)
+        stages.crops_ns = cut_ns - start_ns
+        stages.classify_ns = self._clock.tick_ns() - cut_ns
+        return probabilities
+
+    def _name(
+        self, regions: Regions, probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    ) -> tuple[Defect, ...]:
+        if not len(regions):
+            return ()
+        return tuple(
+            Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth)
+            for (label, confidence), box, area, depth in zip(
+                self._judge.name(probabilities),
+                regions.box.tolist(),
+                regions.area.tolist(),
+                regions.depth.tolist(),
+                strict=True,
+            )
+        )
+
+    def _make_crops(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        side = self._engine.card.crop.size_px
+        return np.zeros((count, 1, side, side), np.uint8)
+
+    def _invalid(
+        self, about: Frame | Missing, sequence: int, reason: InvalidReason, stages: Stages, detail: str = ""
+    ) -> Inspection:
+        return self._settle(about, sequence, Verdict.INVALID, reason.value, (), stages, detail)
+
+    def _settle(
+        self,
+        about: Frame | Missing,
+        sequence: int,
+        verdict: Verdict,
+        reason: str,
+        defects: tuple[Defect, ...],
+        stages: Stages,
+        detail: str = "",
+    ) -> Inspection:
+        latency_ns = self._clock.tick_ns() - about.captured_tick_ns
+        late = latency_ns > self._budget_ns
+        return Inspection(about, sequence, verdict, reason, latency_ns, late, defects, stages, detail)

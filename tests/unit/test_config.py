@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from shadowline.errors import ConfigError
+from station.config import OnnxRuntimeConfig, ReplayConfig, SimulatedConfig
+from station.config_file import load
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+CAMERA = '[[camera]]\nname = "top"\ntype = "simulated"\n'
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    def write_file(text: str, **environment: str) -> Path:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+def test_the_shipped_file_is_good() -> None:
+    config = load(SHIPPED)
+    assert isinstance(config.camera[0], SimulatedConfig)
+    assert isinstance(config.engine, OnnxRuntimeConfig)
+    assert config.engine.model is None
+
+
+REFUSED = {
+    "unknown key": ("[engine]\ntreads = 2\n", r"config.toml: \[engine\] treads: unknown key; did you mean threads\?"),
+    "unknown table": ("[egnine]\nthreads = 2\n", r"\[egnine\]: unknown key; did you mean engine\?"),
+    "unknown camera key": ("[[camera]]\nname='b'\ntype='simulated'\nrate=2\n", r"\[\[camera\]\] number 2 rate: unknown"),
+    "wrong type": ("[station]\nbudget_ms = 'soon'\n", r"\[station\] budget_ms: .*valid number.*'soon'"),
+    "out of bounds": ("[metrics]\nport = 70000\n", r"\[metrics\] port: .*65535.*70000"),
+    "same name twice": (CAMERA, r"\[\[camera\]\] name: top is used twice"),
+    "bad name": ("[[camera]]\nname='a b'\ntype='simulated'\n", r"number 2 name"),
+    "unknown driver": ("[[camera]]\nname='b'\ntype='webcam'\n", r"'webcam'.*'simulated', 'replay', 'python'"),
+    "missing key": ("[[camera]]\nname='b'\ntype='replay'\n", r"number 2 path: missing"),
+    "contradiction": (
+        "[[camera]]\nname='b'\ntype='simulated'\ntimeout_s=9.0\noffline_after_s=1.0\n",
+        r"number 2: timeout_s 9.0 is over offline_after_s 1.0",
+    ),
+    "plain to the network": ("[publish]\nendpoint='tcp://0.0.0.0:1'\n", r"\[publish\]: .*plain_network = true"),
+    "no toml": ("[station\n", r"config.toml: .*line 4, column 9"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses_in_one_line_with_file_table_and_key(write, text: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(write(CAMERA + text))
+    assert "\n" not in str(caught.value)
+
+
+def test_names_every_fault_at_once(write) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError) as caught:
+        load(write(CAMERA + "[engine]\ntreads = 2\n[metrics]\nport = -1\n"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_no_camera_and_no_file_are_said(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=r"\[camera\]: missing"):
+        load(write(""))
+    with pytest.raises(ConfigError, match="no such file; name one with --config"):
+        load(tmp_path / "other.toml")
+
+
+def test_the_environment_wins(write) -> None:  # type: ignore[no-untyped-def]
+    config = load(write(CAMERA + "[engine]\nthreads = 2\n", STATION__ENGINE__THREADS="3", STATION__METRICS__PORT="0"))
+    assert isinstance(config.engine, OnnxRuntimeConfig)
+    assert (config.engine.threads, config.metrics.port) == (3, 0)
+
+
+ENVIRONMENT = {
+    "unknown table": ({"STATION__ENGIN__THREADS": "3"}, r"environment STATION__ENGIN__THREADS: no table \[engin\]"),
+    "unknown key": ({"STATION__ENGINE__TREADS": "3"}, r"environment: \[engine\] treads: unknown key"),
+    "bad value": ({"STATION__METRICS__PORT": "x"}, r"environment: \[metrics\] port: .*'x'"),
+    "no JSON": ({"STATION__CAMERA": "top"}, r"environment: .*JSON"),
+}
+
+
+@pytest.mark.parametrize(("variables", "message"), ENVIRONMENT.values(), ids=ENVIRONMENT)
+def test_a_bad_variable_is_named(write, variables: dict[str, str], message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=message):
+        load(write(CAMERA, **variables))
+
+
+def test_paths_start_at_the_files_folder(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    config = load(write("[[camera]]\nname='b'\ntype='replay'\npath='pictures'\n"))
+    assert isinstance(config.camera[0], ReplayConfig)
+    assert config.camera[0].path == tmp_path / "pictures"
+
+
+def test_the_hash_follows_the_values_in_force(write) -> None:  # type: ignore[no-untyped-def]
+    plain = load(write(CAMERA)).sha256
+    assert load(write(CAMERA + "# a remark\n")).sha256 == plain
+    assert load(write(CAMERA + "[metrics]\nport = 1\n")).sha256 != plain

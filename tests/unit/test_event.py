@@ -1,0 +1,71 @@
+import json
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+
+from station.event import (
+    CameraLedger,
+    EngineRecord,
+    Heartbeat,
+    Message,
+    Origin,
+    StateEvent,
+    decode,
+    encode,
+    make_inspection_event,
+    schema,
+    topic,
+)
+from station.frame import Frame, InvalidReason, Missing
+from station.inspection import Inspection, Stages
+from station.verdict import Defect, Verdict
+
+ORIGIN = Origin("line", "0123456789ab", "model 0123", "4567")
+FRAME = Frame("top", 3, np.zeros((20, 30), np.uint8), 5, 6, frame_id=8, encoder=-4, source="a.png")
+DEFECT = Defect("scratches", 0.98765, (1, 2, 3, 4), 9, 31.26)
+
+MESSAGES: dict[str, Message] = {
+    "inspection.top": make_inspection_event(
+        Inspection(FRAME, 3, Verdict.REJECT, "scratches", 1_500_000, False, (DEFECT,), Stages(1, 2, 3, 4, 5)), ORIGIN, 20
+    ),
+    "inspection.side": make_inspection_event(
+        Inspection(Missing("side", 4, InvalidReason.LOST, 5, 6), 4, Verdict.INVALID, "lost", 10, True), ORIGIN, 20
+    ),
+    "state.top": StateEvent(1, ORIGIN, "top", "offline", "unplugged", 5, 6),
+    "heartbeat": Heartbeat(
+        ORIGIN, 1, 1.0, 7, {"top": CameraLedger(3, 1, {"lost": 2}, 0, "online")}, EngineRecord("fake", ("a",), ""), {}
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "message"), MESSAGES.items(), ids=MESSAGES)
+def test_keeps_its_schema_and_comes_back_as_it_was(name: str, message: Message) -> None:
+    payload = encode(message)
+    jsonschema.validate(json.loads(payload), schema(), cls=jsonschema.Draft202012Validator)
+    assert decode(payload) == message
+    assert topic(message) == name
+
+
+def test_the_schema_refuses_what_is_no_message() -> None:
+    good = json.loads(encode(MESSAGES["inspection.top"]))
+    for bad in ({**good, "verdict": "perhaps"}, {**good, "schema": "other/1"}, {**good, "sequence": "3"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema(), cls=jsonschema.Draft202012Validator)
+
+
+def test_an_inspection_carries_what_was_inspected() -> None:
+    event = json.loads(encode(MESSAGES["inspection.top"]))
+    assert event["schema"] == "shadowline.inspection/1"
+    assert event["size_px"] == [30, 20]
+    assert event["defects"] == [
+        {"label": "scratches", "confidence": 0.9877, "box_px": [1, 2, 3, 4], "area_px": 9, "depth": 31.3}
+    ]
+    assert (event["frame_id"], event["encoder"], event["source"], event["latency_ms"]) == (8, -4, "a.png", 1.5)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"\xff", b'{"schema":"shadowline.inspection/1"}', b"[" * 9999])
+def test_hostile_payloads_are_refused(payload: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, RecursionError)):
+        decode(payload)

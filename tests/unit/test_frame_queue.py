@@ -1,0 +1,107 @@
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.frame import Frame, InvalidReason, Missing
+from station.frame_queue import FrameQueue
+
+
+def frame(sequence: int, camera: str = "top", grey: int = 0, shape: tuple[int, int] = (4, 6)) -> Frame:
+    return Frame(camera, sequence, np.full(shape, grey, np.uint8), captured_ns=0, captured_tick_ns=sequence)
+
+
+def drain(queue: FrameQueue) -> list[Frame | Missing]:
+    queue.close()
+    return list(iter(queue.get, None))
+
+
+def test_the_picture_is_copied_and_read_only() -> None:
+    queue = FrameQueue(["top"], 2)
+    source = frame(1, grey=9)
+    queue.put(source)
+    source.image[:] = 0
+    got = queue.get()
+    assert isinstance(got, Frame)
+    assert (got.image == 9).all()
+    assert not got.image.flags.writeable
+
+
+def test_the_oldest_gives_way_in_its_place_and_neighbours_join() -> None:
+    queue = FrameQueue(["top"], 2)
+    for sequence in range(1, 6):
+        queue.put(frame(sequence))
+    missing, *frames = drain(queue)
+    assert isinstance(missing, Missing)
+    assert (missing.sequence, missing.count, missing.reason) == (1, 3, InvalidReason.OVERRUN)
+    assert [item.sequence for item in frames] == [4, 5]
+
+
+def test_one_camera_does_not_push_another_out() -> None:
+    queue = FrameQueue(["fast", "slow"], 2)
+    queue.put(frame(1, "slow"))
+    for sequence in range(1, 50):
+        queue.put(frame(sequence, "fast"))
+    slow = [item for item in drain(queue) if item.camera == "slow"]
+    assert [type(item) for item in slow] == [Frame]
+
+
+@given(st.lists(st.sampled_from(["put", "lose", "get"]), max_size=80), st.integers(1, 4))
+def test_nothing_is_lost_doubled_or_reordered(steps: list[str], room: int) -> None:
+    queue, sequence, seen = FrameQueue(["top"], room), 0, []
+
+    def take() -> None:
+        item = queue.get()
+        assert item is not None
+        if isinstance(item, Frame):
+            assert (item.image == item.sequence % 251).all()
+            seen.append(item.sequence)
+            queue.give_back(item)
+        else:
+            seen.extend(range(item.sequence, item.sequence + item.count))
+
+    for step in steps:
+        if step == "get":
+            if len(seen) < sequence:
+                take()
+            continue
+        sequence += 1
+        if step == "put":
+            queue.put(frame(sequence, grey=sequence % 251))
+        else:
+            queue.put(Missing("top", sequence, InvalidReason.LOST, 0, sequence))
+    while len(seen) < sequence:
+        take()
+    assert seen == list(range(1, sequence + 1))
+
+
+def test_buffers_are_used_again() -> None:
+    queue = FrameQueue(["top"], 2)
+    places = set()
+    for sequence in range(1, 30):
+        queue.put(frame(sequence))
+        got = queue.get()
+        assert isinstance(got, Frame)
+        places.add(got.image.ctypes.data)
+        queue.give_back(got)
+    assert len(places) == 1
+
+
+def test_runs_that_wait_are_bounded() -> None:
+    queue = FrameQueue(["top"], 1)
+    for sequence in range(1, 10_001):
+        queue.put(frame(sequence) if sequence % 2 else Missing("top", sequence, InvalidReason.LOST, 0, sequence))
+    items = drain(queue)
+    assert len(items) < 3000
+    assert sum(item.count if isinstance(item, Missing) else 1 for item in items) == 10_000
+
+
+def test_get_waits_and_close_ends_it() -> None:
+    queue, got = FrameQueue(["top"], 1), []
+    reader = threading.Thread(target=lambda: got.extend(iter(queue.get, None)))
+    reader.start()
+    queue.put(frame(1))
+    queue.close()
+    reader.join(5)
+    assert [item.sequence for item in got] == [1]
