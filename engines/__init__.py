@@ -1,0 +1,8 @@
+"""Networks that name crops: the engine contract and its implementations."""
+
+from engines.base import Engine
+from engines.fake import FakeEngine
+from engines.model import CropCut, ModelCard
+from engines.onnx_runtime import OnnxRuntimeEngine, read_card, shipped_model
+
+__all__ = ["CropCut", "Engine", "FakeEngine", "ModelCard", "OnnxRuntimeEngine", "read_card", "shipped_model"]

@@ -12,16 +12,16 @@ __all__ = ["Engine"]
 
 
 class Engine(Protocol):
-    """A network ready to name crops. Entering loads and warms it up; leaving frees everything."""
+    """A network ready to name crops. Entering loads and warms it up; leaving frees everything, and may be repeated."""
 
     card: ModelCard
-    """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics."""
-
-    sha256: str
-    """Of the model file; empty for an engine without one."""
+    """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics. Set by entering."""
 
     name: str
     """Back end and provider in words, for logs, metrics and the heartbeat (`onnx_runtime CPUExecutionProvider`)."""
+
+    sha256: str
+    """Hash of the model file as it was loaded; empty for an engine without a file. Set by entering."""
 
     def __enter__(self) -> Self: ...
 
@@ -32,5 +32,5 @@ class Engine(Protocol):
     def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities [N,C] of crops [N,1,S,S], any N ≥ 1 (batched inside). Raises `EngineError`.
 
-        The result is overwritten by the next call: copy what you keep.
+        The result is overwritten by the next call: copy what you keep. Its values are the network's, NaN included.
         """

@@ -4,14 +4,14 @@ The file: input `crops` uint8 [N,1,S,S]; output `probabilities` float32 [N,C]. T
 `metadata_props` holds a `ModelCard` as JSON.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["METADATA_KEY", "SCHEMA_VERSION", "CropCut", "ModelCard"]
 
 METADATA_KEY = "shadowline"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class CropCut(BaseModel):

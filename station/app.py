@@ -71,7 +71,7 @@ class Station:
         self._engine = EngineRecord("starting", (), "")
         self._stop = threading.Event()
         self._captures: list[Capture] = []
-        self._workers: list[Worker] = []
+        self.workers: list[Worker] = []
         self._running = ExitStack()
 
     def __enter__(self) -> Self:
@@ -105,10 +105,10 @@ class Station:
     @property
     def done(self) -> bool:
         """Whether every camera is at its end; raises what a thread failed with."""
-        for worker in self._workers:
+        for worker in self.workers:
             if worker.failure is not None:
                 raise worker.failure
-        return not any(worker.alive for worker in self._workers if worker.name.startswith("capture"))
+        return not any(worker.alive for worker in self.workers if worker.name.startswith("capture"))
 
     @property
     def progress(self) -> int | None:
@@ -119,7 +119,7 @@ class Station:
 
     def _start(self, running: ExitStack, name: str, target: Callable[[Ready], None], stop: Callable[[], None]) -> None:
         worker = Worker(name, target, stop)
-        self._workers.append(worker)
+        self.workers.append(worker)
         running.enter_context(worker)
 
     def _start_capture(self, running: ExitStack, config: CameraBase) -> None:

@@ -80,7 +80,7 @@ class Capture:
         can_wait = CAN_WAIT in camera.features
         for exposure in camera.exposures(self._config.timeout_s):
             if self._done():
-                return
+                break
             self._watch_clock()
             if exposure is None:
                 self._watch_silence()
@@ -91,8 +91,9 @@ class Capture:
             for item in self._sequencer.announce(exposure):
                 self._queue.put(item, can_wait)
             if self._ledger.full:
-                return
-        self._change("ended", "the source is at its end")
+                break
+        if not self._stop.is_set():
+            self._change("ended", "as many frames as asked for" if self._ledger.full else "the source is at its end")
 
     def _done(self) -> bool:
         return self._stop.is_set() or self._ledger.full

@@ -118,7 +118,8 @@ class FrameQueue:
         """
         while index:
             item, before = waiting[index], waiting[index - 1]
-            assert isinstance(item, Missing) and isinstance(before, Missing)
+            assert isinstance(item, Missing)
+            assert isinstance(before, Missing)
             if before.reason is not item.reason and len(waiting) <= _MAX_RUNS:
                 return
             waiting[index - 1] = replace(before, reason=item.reason, count=before.count + item.count)

@@ -41,6 +41,10 @@ class Worker:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
+    def join(self) -> None:
+        """Wait until the thread has ended by itself."""
+        self._thread.join()
+
     def __enter__(self) -> Self:
         self._thread.start()
         if not self._ready.wait(self._start_s):

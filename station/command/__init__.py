@@ -3,12 +3,9 @@
 import logging
 import os
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
-import click
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from shadowline import __version__
 from shadowline.errors import StationError
@@ -23,25 +20,7 @@ from station.command.watch import watch
 __all__ = ["main"]
 
 
-class _WithGroups(TyperGroup):
-    """Finds the groups of other packages (`station train …`) by entry point and loads one only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *sorted(_groups())]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if group := _groups().get(cmd_name):
-            return get_command(group.load())
-        return super().get_command(ctx, cmd_name)
-
-
-def _groups() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group="station.commands")}
-
-
-app = typer.Typer(
-    cls=_WithGroups, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for command in (run, watch, inspect, check, schema, doctor, bench):
     app.command()(command)
 
@@ -54,11 +33,19 @@ def _station(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
+def _mount_groups(words: list[str]) -> None:
+    """Mount the groups of other packages (`station train …`) by entry point, and load only the one that is called."""
+    for group in entry_points(group="station.commands"):
+        if not words or words[0].startswith("-") or words[0] == group.name:
+            app.add_typer(group.load(), name=group.name)
+
+
 def main() -> None:
     """Run the command line; every expected fault ends as one line on stderr and exit code 2."""
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(message)s")
     try:
+        _mount_groups(sys.argv[1:])
         app()
     except StationError as error:
         for line in str(error).splitlines():

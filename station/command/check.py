@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.table import Table
 

@@ -1,0 +1,56 @@
+"""An engine that answers from a function, for tests and for trials of the line without a network. Pure."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import CropCut, ModelCard
+from shadowline.errors import EngineError
+
+__all__ = ["FakeEngine"]
+
+_CUT = CropCut(size_px=64, context=1.5, min_side_px=64)
+
+
+class FakeEngine:
+    """Names crops by `function`, from crops [N,1,S,S] to probabilities [N,C]; without one each is the first label."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        function: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None,
+        crop: CropCut = _CUT,
+    ) -> None:
+        self.card = ModelCard(name="fake", labels=tuple(labels), crop=crop)
+        self.name = "fake"
+        self.sha256 = ""
+        self._function = function or self._first_label
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        self._entered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+
+    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        side = self.card.crop.size_px
+        if not self._entered:
+            raise EngineError("fake: the engine is not entered")
+        if crops.dtype != np.uint8 or crops.shape[1:] != (1, side, side):
+            raise EngineError(f"fake: crops are {crops.dtype} {crops.shape}, must be uint8 [N,1,{side},{side}]")
+        probabilities = np.asarray(self._function(crops), np.float32)
+        if probabilities.shape != (len(crops), len(self.card.labels)):
+            raise EngineError(f"fake: the function answered with shape {probabilities.shape}")
+        return probabilities
+
+    def _first_label(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        probabilities = np.zeros((len(crops), len(self.card.labels)), np.float32)
+        probabilities[:, 0] = 1.0
+        return probabilities

@@ -1,0 +1,1 @@
+"""Measurements of this computer: single steps and the whole line."""

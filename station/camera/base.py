@@ -1,0 +1,37 @@
+"""The camera contract. A camera lives in its capture thread and starts no thread of its own."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from station.frame import Exposure
+
+__all__ = ["CAN_WAIT", "Camera"]
+
+CAN_WAIT = "CanWait"
+"""Feature of a source that loses nothing by waiting (files as fast as they go): it is never overrun, it is slowed."""
+
+
+class Camera(Protocol):
+    """A blocking source of exposures, opened by entering it and closed by leaving it.
+
+    Opening applies every setting. After `CameraLost` the object is left and a new one is made from the configuration.
+    """
+
+    features: frozenset[str]
+    """What this device really has, by SFNC name where there is one (`ExposureTime`, `Width`, `FrameID`, …)."""
+
+    def __enter__(self) -> Self:
+        """Open the device. Raise `CameraError` if it can't be used as configured, `CameraLost` if it is not there."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the device; never raises, may be called after any failure."""
+
+    def exposures(self, timeout_s: float) -> Iterator[Exposure | None]:
+        """Yield exposures as they come, and None whenever `timeout_s` passed without one.
+
+        Ends when the source is at its end (a directory played once), raises `CameraLost` when the device is gone.
+        A picture's array is valid only until the next is asked for.
+        """

@@ -1,0 +1,178 @@
+"""Pictures of a directory or the frames of a video file, as a camera. Lives in the capture thread, which decodes."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import cv2
+import numpy as np
+
+from shadowline.errors import CameraError, CameraLost
+from station.camera.pace import Pace
+from station.camera.pictures import is_picture_name, list_pictures, read_picture
+from station.clock import Clock
+from station.config import ReplayConfig
+from station.frame import Exposure, Image, InvalidReason
+
+__all__ = ["ReplayCamera"]
+
+_SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
+
+
+class _Picture(NamedTuple):
+    """One picture of the source, or why there is none."""
+
+    image: Image | None
+    source: str
+    fault: InvalidReason | None = None
+
+
+class ReplayCamera:
+    """Plays a directory, searched with its sub-directories, or a video file. The frame id is a running index.
+
+    Files that come while a directory plays are taken at the end of the round. A picture that can't be used is an
+    exposure with a fault, and the run goes on.
+    """
+
+    features = frozenset({"AcquisitionFrameRate", "FrameID"})
+
+    def __init__(self, config: ReplayConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._max_pixels = config.max_megapixels * 1e6
+        self._stack = contextlib.ExitStack()
+        self._pictures: Iterator[_Picture] | None = None
+
+    def __enter__(self) -> Self:
+        _silence_opencv()
+        path = self._config.path
+        if path.is_dir():
+            self._pictures = self._play_directory(self._list_some(CameraError))
+        elif path.is_file() and not is_picture_name(path):
+            self._pictures = self._play_video(self._open_video(CameraError))
+        else:
+            raise self._error(CameraError, "is no directory and no video file")
+        self._pace = Pace(self._config.rate_hz, self._clock)
+        self._delivered = 0
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pictures = None
+        self._stack.close()
+
+    def exposures(self, timeout_s: float) -> Iterator[Exposure | None]:
+        """Yield pictures at the configured rate up to the end, None after `timeout_s` without one.
+
+        Asked again, it goes on where it was left. The wait is bounded by the time-out, the decoding is not.
+        """
+        deadline_ns = self._clock.tick_ns() + round(timeout_s * 1e9)
+        while True:
+            if self._pictures is None:
+                raise self._error(CameraError, "is not open")
+            if not self._pace.wait(deadline_ns):
+                yield None
+            else:
+                captured_ns = self._clock.utc_ns()
+                picture = next(self._pictures, None)
+                if picture is None:
+                    return
+                frame_id = self._delivered
+                self._delivered += 1
+                yield Exposure(picture.image, frame_id, captured_ns, source=picture.source, fault=picture.fault)
+            deadline_ns = self._clock.tick_ns() + round(timeout_s * 1e9)
+
+    def _error(self, kind: type[CameraError], what: str) -> CameraError:
+        return kind(f"camera {self._config.name}: {self._config.path} {what}")
+
+    def _list(self, kind: type[CameraError]) -> list[Path]:
+        """Return the pictures that the directory holds now; raise `kind` when it is gone."""
+        try:
+            return list_pictures(self._config.path)
+        except OSError as error:
+            raise self._error(kind, f"can't be listed: {error.strerror}") from error
+
+    def _list_some(self, kind: type[CameraError]) -> list[Path]:
+        """Return the pictures that the directory holds now; raise `kind` when there are none."""
+        listed = self._list(kind)
+        if not listed:
+            raise self._error(kind, "holds no pictures")
+        return listed
+
+    def _play_directory(self, due: list[Path]) -> Iterator[_Picture]:
+        """Play `due`, then what came meanwhile, or everything again when looping."""
+        played: set[Path] = set()
+        while due:
+            for path in due:
+                yield self._read(path)
+            if self._config.loop:
+                due = self._list_some(CameraLost)
+            else:
+                listed = self._list(CameraLost)
+                played = (played | set(due)) & set(listed)
+                due = [path for path in listed if path not in played]
+
+    def _read(self, path: Path) -> _Picture:
+        got = read_picture(path, self._max_pixels)
+        if not isinstance(got, InvalidReason):
+            return _Picture(_read_only(got), str(path))
+        if not self._config.path.is_dir():
+            raise self._error(CameraLost, "is gone")
+        return _Picture(None, str(path), got)
+
+    def _open_video(self, kind: type[CameraError]) -> cv2.VideoCapture:
+        """Open the video at its start, with one decoding thread; closed when the camera is."""
+        video = cv2.VideoCapture(str(self._config.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        self._stack.callback(video.release)
+        if not video.isOpened():
+            raise self._error(kind, "can't be played as a video")
+        width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if width * height > self._max_pixels:
+            raise self._error(kind, f"has frames of {width:.0f}×{height:.0f}, more than max_megapixels")
+        return video
+
+    def _play_video(self, video: cv2.VideoCapture) -> Iterator[_Picture]:
+        """Play the video once or again and again; a stream shorter than its header says ends in a fault."""
+        source = str(self._config.path)
+        while True:
+            announced = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+            read = 0
+            for image in _frames(video):
+                read += 1
+                yield _Picture(_read_only(image), source)
+            if read < announced:
+                shortfall = f"{source}: {read} of {announced} frames"
+                yield _Picture(None, shortfall, InvalidReason.UNREADABLE)
+            if not self._config.loop:
+                return
+            if not read:
+                raise self._error(CameraLost, "has no frame that can be read")
+            self._stack.close()
+            video = self._open_video(CameraLost)
+
+
+def _silence_opencv() -> None:
+    """Keep OpenCV's own warnings off stderr; what they say becomes a fault or an error."""
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
+    set_level(_SILENT)
+
+
+def _read_only(image: Image) -> Image:
+    view = image.view()
+    view.flags.writeable = False
+    return view
+
+
+def _frames(video: cv2.VideoCapture) -> Iterator[Image]:
+    """Yield the frames up to the end as grey, each in the buffer of the last."""
+    grey: Image | None = None
+    colour = None
+    while True:
+        read, colour = video.read(colour)
+        if not read:
+            return
+        grey = np.asarray(colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY, grey), np.uint8)
+        yield grey

@@ -1,0 +1,166 @@
+"""`station inspect`: single pictures and folders through the same finder, crops, network and rules as the line."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+
+from engines import Engine
+from shadowline.errors import ConfigError
+from station.camera.pictures import list_pictures, read_picture
+from station.clock import HostClock
+from station.command.options import AsJson, ConfigFile
+from station.config import Config, SimulatedConfig
+from station.config_file import load
+from station.crops import cut_crops, whole_image
+from station.engine import open_engine
+from station.frame import Frame, Image, InvalidReason
+from station.inspector import Inspector
+from station.regions import open_finder
+from station.verdict import Defect, Judge, Verdict
+
+__all__ = ["inspect"]
+
+_COLOURS = {"accept": (80, 170, 60), "reject": (50, 50, 220), "unknown": (0, 190, 230)}
+_LEAST_SIDE_PX = 600
+_MAX_PIXELS = 100e6
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What was found in one picture; `probabilities` are those of the whole picture taken as one crop."""
+
+    file: Path
+    verdict: str
+    reason: str
+    defects: tuple[Defect, ...] = ()
+    probabilities: dict[str, float] | None = None
+
+    @property
+    def best(self) -> tuple[str | None, float | None]:
+        if not self.probabilities:
+            return None, None
+        label = max(self.probabilities, key=self.probabilities.__getitem__)
+        return label, self.probabilities[label]
+
+    def as_json(self) -> dict[str, Any]:
+        label, confidence = self.best
+        return {
+            "file": str(self.file),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "defects": [
+                {
+                    "label": defect.label,
+                    "confidence": round(defect.confidence, 4),
+                    "box_px": list(defect.box_px),
+                    "area_px": defect.area_px,
+                }
+                for defect in self.defects
+            ],
+            "label": label,
+            "confidence": confidence,
+            "probabilities": self.probabilities,
+        }
+
+    def as_line(self) -> str:
+        label, confidence = self.best
+        regions = ", ".join(f"{defect.label} {defect.confidence:.2f}" for defect in self.defects[:4])
+        more = f" and {len(self.defects) - 4} more" if len(self.defects) > 4 else ""
+        whole = f"; the whole picture looks like {label} {confidence:.2f}" if label else ""
+        return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + whole
+
+
+class _Bench:
+    """The line's own inspector, fed with pictures that have nothing to do with each other."""
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        regions = config.regions.model_copy(update={"background": "frame"})
+        judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
+        clock = HostClock()
+        self._inspector = Inspector({"file": open_finder(regions, None)}, engine, judge, 60_000, clock)
+        self._engine = engine
+        self._crop = np.zeros((1, 1, engine.card.crop.size_px, engine.card.crop.size_px), np.uint8)
+
+    def inspect(self, file: Path, image: Image | InvalidReason) -> _Result:
+        """Return the result of one picture, or of the reason why there is none."""
+        if isinstance(image, InvalidReason):
+            return _Result(file, Verdict.INVALID, image)
+        inspection = self._inspector.inspect(Frame("file", 1, image, captured_ns=0, captured_tick_ns=0))
+        whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))[0]
+        probabilities = dict(zip(self._engine.card.labels, whole.round(6).tolist(), strict=True))
+        return _Result(file, inspection.verdict, inspection.reason, inspection.defects, probabilities)
+
+
+def inspect(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="PATH…")],
+    config: ConfigFile = Path("config.toml"),
+    as_json: AsJson = False,
+    annotate: Annotated[Path | None, typer.Option(help="Write the pictures with their regions drawn here.")] = None,
+) -> None:
+    """Inspect pictures: regions, labels and verdict of each, and what the whole picture looks like.
+
+    Each picture is its own background, whatever the configuration says for the line. Exit code 1 when not one picture
+    could be read.
+    """
+    read_any = False
+    files = list(_find_files(paths))
+    with open_engine((settings := _settings(config)).engine) as engine:
+        bench = _Bench(settings, engine)
+        for file, shown in files:
+            image = read_picture(file, _MAX_PIXELS)
+            result = bench.inspect(file, image)
+            typer.echo(json.dumps(result.as_json()) if as_json else result.as_line())
+            if not isinstance(image, InvalidReason):
+                read_any = True
+                if annotate is not None:
+                    _annotate(result, image, (annotate / shown).with_suffix(".png"))
+    if not read_any:
+        raise typer.Exit(1)
+
+
+def _settings(path: Path) -> Config:
+    """Return the configuration at `path`; the defaults when the usual file is not there."""
+    if path == Path("config.toml") and not path.exists():
+        return Config(camera=(SimulatedConfig(name="file", type="simulated"),))
+    return load(path)
+
+
+def _find_files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture with the name that its annotated copy gets. Raises `ConfigError` where there is none."""
+    for path in paths:
+        if path.is_dir():
+            if not (found := list_pictures(path)):
+                raise ConfigError(f"{path}: no pictures in this folder")
+            yield from ((file, file.relative_to(path)) for file in found)
+        elif path.exists():
+            yield path, Path(path.name)
+        else:
+            raise ConfigError(f"{path}: no such file or folder")
+
+
+def _annotate(result: _Result, image: Image, path: Path) -> None:
+    """Write `image`, enlarged until it is comfortable to look at, with each region and its label."""
+    grey = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    scale = max(1, -(-_LEAST_SIDE_PX // max(grey.shape)))
+    picture = cv2.cvtColor(
+        cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR
+    )
+    for defect in result.defects:
+        colour = _COLOURS.get(defect.label, _COLOURS["reject"])
+        x, y, w, h = (scale * value for value in defect.box_px)
+        cv2.rectangle(picture, (x, y), (x + w, y + h), colour, 2)
+        text = f"{defect.label} {defect.confidence:.2f}"
+        place = (x, y - 6 if y > 20 else y + h + 16)
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    cv2.putText(
+        picture, result.verdict, (8, picture.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.7,
+        _COLOURS.get(result.verdict, _COLOURS["unknown"]), 2, cv2.LINE_AA,
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imencode(".png", picture)[1].tofile(path)

@@ -1,0 +1,268 @@
+"""The command as people and systemd use it: real processes, sockets, signals and exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from tests.system.lines import listening
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "station"]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("STATION__", "NOTIFY"))}
+    return plain | {"COLUMNS": "200"} | variables
+
+
+def station(*words: str | Path, code: int = 0, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end and insist on its exit code."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        cwd=cwd,
+        env=environment(**variables),
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def own_ports(folder: Path) -> dict[str, str]:
+    return {"STATION__PUBLISH__ENDPOINT": f"ipc://{folder}/events", "STATION__METRICS__PORT": "0"}
+
+
+@contextmanager
+def running(folder: Path, *words: str, ready: bool = True, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `station run`, wait for READY in its log, and make sure that it is gone afterwards."""
+    process = subprocess.Popen(
+        [*COMMAND, "run", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(**own_ports(folder), **variables),
+    )
+    assert process.stderr is not None
+    try:
+        while ready and "READY" not in (line := process.stderr.readline()):
+            assert line, "the station ended before it was ready"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ledger_of(output: str) -> dict[str, object]:
+    ledger: dict[str, object] = json.loads(output.splitlines()[-1])
+    return ledger
+
+
+def test_run_ends_after_so_many_frames_with_the_ledger_as_last_line(tmp_path: Path) -> None:
+    done = station("run", "--max-frames", "25", **own_ports(tmp_path), STATION__STATION__BUDGET_MS="500")
+    ledger = ledger_of(done.stdout)
+    assert ledger["announced"] == 25
+    assert ledger["inspected"] == 25
+    assert ledger["invalid"] == {}
+    assert "READY" in done.stderr
+
+
+FLOOD = {
+    "STATION__CAMERA": '[{"name":"top","type":"simulated","rate_hz":0,"defects_per_frame":3}]',
+}
+
+
+def test_sigterm_under_full_load_drains_and_exits_0(tmp_path: Path) -> None:
+    with running(tmp_path, **FLOOD) as process:
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    ledger = ledger_of(output)
+    assert ledger["announced"] == ledger["inspected"]
+
+
+def test_a_second_sigterm_ends_it_at_once_and_says_so(tmp_path: Path) -> None:
+    stuck = '[{"name":"top","type":"python","factory":"tests.system.stuck:StuckCamera"}]'
+    with running(tmp_path, STATION__CAMERA=stuck) as process:
+        assert process.stderr is not None
+        process.send_signal(signal.SIGTERM)
+        while "stopping" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 3
+    assert "stopped without draining" in log
+
+
+def test_watch_is_a_process_of_its_own(tmp_path: Path) -> None:
+    with running(tmp_path):
+        watcher = subprocess.Popen(
+            [*COMMAND, "watch", "--endpoint", f"ipc://{tmp_path}/events"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+        )
+        assert watcher.stdout is not None
+        lines = [watcher.stdout.readline() for _ in range(3)]
+        watcher.send_signal(signal.SIGINT)
+        watcher.communicate(timeout=10)
+    assert watcher.returncode == 0
+    assert any("top #" in line or "heartbeat" in line for line in lines)
+
+
+def test_the_messages_keep_their_schema(tmp_path: Path) -> None:
+    schema = json.loads(station("schema", "--event").stdout)
+    with listening(f"ipc://{tmp_path}/events") as listener:
+        station("run", "--max-frames", "10", **own_ports(tmp_path))
+        listener.hear_rest()
+    payloads = listener.payloads
+    assert len(payloads) > 10
+    for payload in payloads:
+        jsonschema.validate(json.loads(payload), schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_systemd_is_told_of_ready_life_and_stopping(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(30)
+        station("run", "--max-frames", "20", **own_ports(tmp_path), NOTIFY_SOCKET=str(tmp_path / "notify"))
+        channel.setblocking(False)
+        told = []
+        try:
+            while True:
+                told.append(channel.recv(1000).decode().splitlines()[0])
+        except BlockingIOError:
+            pass
+    assert "READY=1" in told
+    assert "WATCHDOG=1" in told
+    assert told[-1] == "STOPPING=1"
+
+
+def test_the_daemon_never_loads_torch() -> None:
+    code = "import sys, station.command, station.app; sys.exit('torch' in sys.modules or 'training' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_check_explains_and_schema_prints_the_configuration() -> None:
+    said = station("check").stdout
+    for word in ("top: simulated, 2048×1000", "scratches: reject if area ≥ 30 px", "unknown: reject", "good"):
+        assert word in said
+    assert json.loads(station("schema").stdout)["title"] == "Shadowline config.toml"
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        variables = own_ports(tmp_path)
+        metrics = station("run", code=2, **variables | {"STATION__METRICS__PORT": port})
+        events = station("run", code=2, **variables | {"STATION__PUBLISH__ENDPOINT": f"tcp://127.0.0.1:{port}"})
+    assert f"[metrics] port 127.0.0.1:{port}: address already in use" in metrics.stderr.splitlines()[-1]
+    assert f"[publish] endpoint tcp://127.0.0.1:{port}: address already in use" in events.stderr.splitlines()[-1]
+
+
+def test_a_bad_start_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "cut.onnx").write_bytes(b"\x08\x07not an onnx file")
+    (tmp_path / "empty").mkdir()
+    replay = '[{{"name":"a","type":"replay","path":"{}"}}]'
+    cases = {
+        "no such file": {"STATION__ENGINE__MODEL": str(tmp_path / "none.onnx")},
+        "cut.onnx": {"STATION__ENGINE__MODEL": str(tmp_path / "cut.onnx")},
+        "did you mean threads": {"STATION__ENGINE__TREADS": "2"},
+        "not a label of the model": {"STATION__VERDICT__RULES": '{"scratch":{}}'},
+        str(tmp_path / "empty"): {"STATION__CAMERA": replay.format(tmp_path / "empty")},
+        str(tmp_path / "gone"): {"STATION__CAMERA": replay.format(tmp_path / "gone")},
+    }
+    for text, variables in cases.items():
+        done = station("run", code=2, **own_ports(tmp_path) | variables)
+        assert text in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+
+
+def pictures(folder: Path) -> None:
+    """Write a plain picture with a dark mark, and every kind of bad one."""
+    plain = np.random.default_rng(0).normal(128, 2, (200, 200)).round().astype(np.uint8)
+    marked = plain.copy()
+    cv2.rectangle(marked, (90, 60), (120, 100), 30, -1)
+    cv2.imwrite(str(folder / "1 plain.png"), plain)
+    cv2.imwrite(str(folder / "2 marked.png"), marked)
+    cv2.imwrite(str(folder / "3 colour.png"), cv2.cvtColor(marked, cv2.COLOR_GRAY2BGRA))
+    cv2.imwrite(str(folder / "4 deep.png"), marked.astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "5 one pixel.png"), plain[:1, :1])
+    (folder / "6 empty.png").touch()
+    (folder / "7 cut.png").write_bytes((folder / "2 marked.png").read_bytes()[:2000])
+    cv2.imwrite(str(folder / "8 float.tiff"), marked.astype(np.float32))
+
+
+def test_inspect_prints_one_object_a_picture(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    lines = station("inspect", "--json", "--annotate", tmp_path / "drawn", tmp_path).stdout.splitlines()
+    results = {Path(result["file"]).name: result for result in map(json.loads, lines)}
+    assert len(results) == len(lines) == 8
+    assert results["1 plain.png"]["verdict"] == "accept"
+    for name in ("2 marked.png", "3 colour.png", "4 deep.png"):
+        result = results[name]
+        assert result["verdict"] == "reject"
+        (defect,) = result["defects"]
+        x, y, w, h = defect["box_px"]
+        assert abs(x - 90) <= 3
+        assert abs(y - 60) <= 3
+        assert abs(w - 31) <= 6
+        assert abs(h - 41) <= 6
+        assert abs(sum(result["probabilities"].values()) - 1) < 1e-3
+        assert result["confidence"] == max(result["probabilities"].values())
+        drawn = cv2.imread(str(tmp_path / "drawn" / name))
+        assert drawn.shape[0] >= 600
+    for name, reason in (("6 empty.png", "unreadable"), ("7 cut.png", "unreadable"), ("8 float.tiff", "unsupported")):
+        assert (results[name]["verdict"], results[name]["reason"]) == ("invalid", reason)
+        assert results[name]["label"] is None
+    assert not (tmp_path / "drawn" / "6 empty.png").exists()
+
+
+def test_inspect_says_what_it_can_not_find(tmp_path: Path) -> None:
+    assert "no such file or folder" in station("inspect", tmp_path / "none.png", code=2).stderr
+    assert "no pictures in this folder" in station("inspect", tmp_path, code=2).stderr
+    (tmp_path / "bad.png").touch()
+    assert "invalid unreadable" in station("inspect", tmp_path / "bad.png", code=1).stdout
+
+
+def test_only_one_opencv_wheel_is_installed() -> None:
+    listed = subprocess.run([sys.executable, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    wheels = [line.split()[0] for line in listed.splitlines() if line.startswith("opencv-")]
+    assert wheels == ["opencv-python-headless"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become a user without a home")
+def test_a_user_without_a_home_and_a_read_only_installation_starts_without_compiling(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(parent.stat().st_mode | 0o755)
+    done = subprocess.run(
+        [*COMMAND, "run", "--config", str(ROOT / "config.toml"), "--max-frames", "5"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        cwd="/",
+        user=65534,
+        group=65534,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **own_ports(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ledger_of(done.stdout)["inspected"] == 5
+    assert "compil" not in done.stderr

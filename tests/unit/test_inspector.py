@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines import FakeEngine
+from shadowline.errors import CalibrationError, EngineError
+from station.clock import ManualClock
+from station.config import VerdictConfig
+from station.frame import Frame, Image, InvalidReason, Missing
+from station.inspector import Inspector
+from station.regions import Regions
+from station.verdict import Judge, Verdict
+
+PICTURE = np.zeros((40, 60), np.uint8)
+
+
+class FixedFinder:
+    """Finds what it was given, or raises it."""
+
+    def __init__(self, regions: Regions | Exception) -> None:
+        self._regions = regions
+
+    def find(self, image: Image) -> Regions:
+        if isinstance(self._regions, Exception):
+            raise self._regions
+        return self._regions
+
+
+def regions(count: int) -> Regions:
+    boxes = np.array([[index % 50, 5, 8, 8] for index in range(count)], np.int32).reshape(-1, 4)
+    return Regions(boxes, np.full(count, 30, np.int32), np.full(count, -9, np.float32), np.zeros((count, 2), np.float32))
+
+
+class Rig:
+    """An inspector between a fixed finder and a fake engine that counts the crops it got."""
+
+    def __init__(self, found: Regions | Exception, answer: float | Exception = 0.9, passes_ms: float = 0.0) -> None:
+        self.clock = ManualClock()
+        self.crops: list[int] = []
+
+        def classify(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            self.crops.append(len(crops))
+            self.clock.sleep(passes_ms / 1e3)
+            if isinstance(answer, Exception):
+                raise answer
+            return np.tile(np.array([answer, 1 - answer], np.float32), (len(crops), 1))
+
+        engine = FakeEngine(("patches", "scratches"), classify)
+        judge = Judge(VerdictConfig(), engine.card.labels, 0.5)
+        with engine:
+            self.inspector = Inspector({"top": FixedFinder(found)}, engine, judge, 20.0, self.clock)
+        self.engine = engine
+
+    def inspect(self):  # type: ignore[no-untyped-def]
+        with self.engine:
+            return self.inspector.inspect(Frame("top", 7, PICTURE, 0, self.clock.tick_ns()))
+
+
+def test_a_clean_frame_is_accepted_without_troubling_the_network() -> None:
+    rig = Rig(regions(0))
+    result = rig.inspect()
+    assert (result.verdict, result.reason, result.defects, result.sequence) == (Verdict.ACCEPT, "", (), 7)
+    assert rig.crops == []
+
+
+def test_regions_are_named_in_one_batch_and_judged() -> None:
+    rig = Rig(regions(3))
+    result = rig.inspect()
+    assert (result.verdict, result.reason) == (Verdict.REJECT, "patches")
+    assert rig.crops == [3]
+    assert result.defects[2].box_px == (2, 5, 8, 8)
+    assert result.defects[2].area_px == 30
+
+
+def test_more_regions_than_the_buffer_holds() -> None:
+    assert len(Rig(regions(500)).inspect().defects) == 500
+
+
+INVALID = {
+    "dark": (Regions.none("dark"), 0.9, InvalidReason.DARK),
+    "overfull": (Regions.none("overfull"), 0.9, InvalidReason.OVERFULL),
+    "flat field of another size": (CalibrationError("made for 10×10"), 0.9, InvalidReason.CALIBRATION),
+    "engine raises": (regions(1), EngineError("out of memory"), InvalidReason.ENGINE),
+    "not a number": (regions(1), float("nan"), InvalidReason.NOT_FINITE),
+    "infinite": (regions(1), float("inf"), InvalidReason.NOT_FINITE),
+}
+
+
+@pytest.mark.parametrize(("found", "answer", "reason"), INVALID.values(), ids=INVALID)
+def test_what_can_not_be_judged_is_invalid(found, answer, reason: InvalidReason) -> None:  # type: ignore[no-untyped-def]
+    result = Rig(found, answer).inspect()
+    assert (result.verdict, result.reason, result.defects) == (Verdict.INVALID, reason, ())
+
+
+@pytest.mark.parametrize(("passes_ms", "late"), [(19.0, False), (21.0, True)])
+def test_late_is_marked(passes_ms: float, late: bool) -> None:
+    result = Rig(regions(1), passes_ms=passes_ms).inspect()
+    assert (result.late, result.verdict) == (late, Verdict.REJECT)
+    assert result.latency_ns == passes_ms * 1e6
+    assert result.stages.classify_ns == passes_ms * 1e6
+
+
+def test_each_missing_frame_gets_its_own_inspection() -> None:
+    rig = Rig(regions(0))
+    results = list(rig.inspector.miss(Missing("top", 4, InvalidReason.LOST, 0, 0, count=3)))
+    assert [(result.sequence, result.verdict, result.reason) for result in results] == [
+        (number, Verdict.INVALID, "lost") for number in (4, 5, 6)
+    ]

@@ -1,0 +1,57 @@
+"""Turn an fp32 model file into an INT8 one with Q/DQ nodes that ONNX Runtime and TensorRT both take. Runs alone."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+__all__ = ["quantize"]
+
+_BATCH = 32
+
+
+class Crops(CalibrationDataReader):
+    """Hands out calibration crops [n,1,S,S] in batches."""
+
+    def __init__(self, crops: NDArray[np.uint8]) -> None:
+        self._batches: Iterator[NDArray[np.uint8]] = (crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH))
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """Return the next batch by input name; None at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {"crops": batch}
+
+
+def quantize(source: Path, target: Path, crops: NDArray[np.uint8]) -> None:
+    """Write `source` as INT8 to `target`, ranges measured on `crops` uint8 [n,1,S,S].
+
+    Symmetric int8 everywhere and no int32 bias: what TensorRT takes. Everything up to the first convolution stays
+    fp32: its one input channel gains nothing from INT8, and the scaling of crops must stay exact.
+    """
+    graph = onnx.load(source).graph
+    first = next(index for index, node in enumerate(graph.node) if node.op_type == "Conv")
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # quantize_static advises by the root logger to pre-process, which is done
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            quantize_static(
+                source,
+                target,
+                Crops(crops),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["Conv", "Gemm", "Add", "GlobalAveragePool"],
+                nodes_to_exclude=[node.name for node in graph.node[: first + 1]],
+                extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+            )
+    finally:
+        root.setLevel(level)
