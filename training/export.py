@@ -32,7 +32,7 @@ __all__ = ["export"]
 _OPSET = 20
 _PARITY = 1e-4
 _CALIBRATION_CROPS = 512
-_FLOOR_RIGHT = 0.99
+_FLOOR_RIGHT = 0.97
 _MAX_BATCH = 4096
 _log = logging.getLogger(__name__)
 

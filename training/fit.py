@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from training.data import Manifest, Split, Tree, make_manifest, read_tree
 from training.networks import build_network, scale_crops
@@ -63,12 +63,12 @@ def fit(recipe: Recipe, data: Path, run: Path, threads: int) -> None:
 
 
 def sources_of(recipe: Recipe, tree: Tree, manifest: Manifest, data: Path, split: Split) -> dict[str, Samples]:
-    """Return one side's samples by source (`whole`, `box`, `render`), without those the recipe does not name."""
+    """Return one side's samples by source: `whole`, and `box`, `render`, `found` where the recipe asks for them."""
     sources = {"whole": whole_samples(tree, manifest, split)}
     if recipe.boxes is not None:
         sources["box"] = box_samples(tree, manifest, split, data / recipe.boxes)
     if recipe.renders is not None:
-        sources["render"] = render_samples(recipe.renders, manifest.labels, split)
+        sources.update(render_samples(recipe.renders, manifest.labels, split))
     return sources
 
 
@@ -86,7 +86,7 @@ def _train(recipe: Recipe, classes: int, sampler: Sampler, held: dict[str, Held]
     steps = max(1, recipe.epoch_crops // recipe.batch)
     rates = _rates(recipe, steps)
     optimizer = _optimizer(network, recipe)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    averaged = AveragedModel(network, avg_fn=_running_average(recipe.average), use_buffers=True)
     best, since = math.inf, 0
     with Progress() as progress, (run / METRICS).open("w") as metrics:
         task = progress.add_task(recipe.name, total=recipe.epochs * steps)
@@ -145,6 +145,16 @@ def _measure(network: nn.Module, kind: str, held: dict[str, Held]) -> dict[str, 
         row[f"{name}_accuracy"] = float((outputs.argmax(1) == classes).float().mean())
     row["loss"] = float(np.mean([row[f"{name}_loss"] for name in held]))
     return row
+
+
+def _running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return the rule of a running average that follows quickly at first: the first weights are soon forgotten."""
+
+    def rule(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        kept = min(decay, (1 + int(count)) / (10 + int(count)))
+        return average.lerp(current, 1 - kept) if average.is_floating_point() else current
+
+    return rule
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

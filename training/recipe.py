@@ -41,8 +41,10 @@ class Mix(Table):
     """Whole pictures, or most of one."""
     box: Annotated[float, Field(ge=0)] = 0.25
     """Loose boxes and fragments of the annotated defects."""
-    render: Annotated[float, Field(ge=0)] = 0.30
+    render: Annotated[float, Field(ge=0)] = 0.15
     """Loose boxes and fragments of the simulator's defects."""
+    found: Annotated[float, Field(ge=0)] = 0.15
+    """Regions that the finder made of the simulator's defects."""
 
 
 class Recipe(Table):

@@ -18,7 +18,7 @@ import zmq
 
 from station.event import Heartbeat, InspectionEvent, decode
 
-__all__ = ["measure_flood", "measure_paced"]
+__all__ = ["measure_flood", "measure_paced", "run_user_script"]
 
 _FLOOD_S = 5.0
 _PACED_S = 10.0
@@ -129,7 +129,13 @@ def measure_paced(regions: int) -> dict[str, Any]:
                 invalid += event.verdict == "invalid"
                 late += event.late
     p50, p99 = np.percentile(latencies, [50, 99])
-    return {"p50_ms": round(p50, 3), "p99_ms": round(p99, 3), "invalid": invalid, "late": late, "frames": len(latencies)}
+    return {
+        "p50_ms": round(p50, 3),
+        "p99_ms": round(p99, 3),
+        "invalid": invalid,
+        "late": late,
+        "frames": len(latencies),
+    }
 
 
 def _beat(line: _Line) -> Heartbeat:
@@ -140,11 +146,14 @@ def _beat(line: _Line) -> Heartbeat:
 
 
 def run_user_script(script: Path, regions: int) -> dict[str, Any]:
-    """Run the script that a user would write on the same frames, in a process of its own, and return what it prints."""
+    """Run the script that a user would write, on the same frames in a process of its own, and return what it prints.
+
+    Raises `RuntimeError` with its last line where it can't run.
+    """
     done = subprocess.run(
         [sys.executable, str(script), str(regions)], capture_output=True, text=True, timeout=300, check=False
     )
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise RuntimeError((done.stderr.strip() or f"{script} failed").splitlines()[-1])
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -45,9 +45,9 @@ def measure_regions(rounds: int = _ROUNDS) -> dict[str, Any]:
     """Return `memcpy_us`, `regions` (a count → `us`, `memcpys`, `opencv_speedup`) and `worst_mask_ms`; medians.
 
     Everything is measured in turn in each round. A frame's time is the mean over the frames from one update of the
-    background to the next, each of them the median over the rounds, so the upkeep is in it. The OpenCV chain is compare, opening by 3×3 and
-    `connectedComponentsWithStats` as they are by default, on one thread and with its limit image for free. Raises
-    `StationError` when a finder does not find exactly the defects that were drawn.
+    background to the next, each of them the median over the rounds, so the upkeep is in it. The OpenCV chain is
+    compare, opening by 3×3 and `connectedComponentsWithStats` as they are by default, on one thread and with its limit
+    image for free. Raises `StationError` when a finder does not find exactly the defects that were drawn.
     """
     config = RegionsConfig()
     images = {count: draw_strip(count) for count in _COUNTS}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Self
 
-from station.bench.scene import draw_scene
+from station.bench.regions import draw_strip
 from station.camera.base import CAN_WAIT
 from station.clock import Clock
 from station.config import PythonCameraConfig
@@ -21,7 +21,7 @@ class RingCamera:
     def __init__(self, config: PythonCameraConfig, clock: Clock) -> None:
         self._clock = clock
         self._rate_hz = float(config.settings.get("rate_hz", 0))
-        self._images = [draw_scene(int(config.settings["regions"]), seed) for seed in range(_FRAMES)]
+        self._images = [draw_strip(int(config.settings["regions"]), seed) for seed in range(_FRAMES)]
         self.features = frozenset({"FrameID"} if self._rate_hz else {"FrameID", CAN_WAIT})
 
     def __enter__(self) -> Self:

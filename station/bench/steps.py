@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from engines import Engine, FakeEngine
-from station.bench.scene import draw_scene
+from station.bench.regions import draw_strip
 from station.clock import HostClock
 from station.config import OnnxRuntimeConfig, PublishConfig, VerdictConfig
 from station.engine import open_engine
-from station.event import Origin, encode, make_inspection_event
+from station.event import EngineRecord, Origin, encode, make_inspection_event
 from station.frame import Frame, Image
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection, Stages
@@ -43,7 +44,10 @@ def time_classify() -> dict[str, float]:
     with open_engine(OnnxRuntimeConfig()) as engine:
         side, random = engine.card.crop.size_px, np.random.default_rng(0)
         batches = {n: random.integers(0, 256, (n, 1, side, side), np.uint8) for n in (1, 8, 32)}
-        return {str(n): round(median_us(lambda crops=crops: engine.classify(crops), 2000 // n) / n, 1) for n, crops in batches.items()}
+        return {
+            str(n): round(median_us(lambda crops=crops: engine.classify(crops), 2000 // n) / n, 1)
+            for n, crops in batches.items()
+        }
 
 
 def time_event() -> float:
@@ -75,9 +79,10 @@ def time_overhead() -> float:
     clock, queue, ledger, outbox = HostClock(), FrameQueue(["top"], 8), Ledger(["top"]), Outbox(4096)
     metrics = Metrics(ledger, queue.depth, "bench")
     sink = ZeroMqSink(PublishConfig(endpoint="tcp://127.0.0.1:*"))
-    image = draw_scene(3, seed=0)
+    image = draw_strip(3, seed=0)
     try:
         with FakeEngine(("defect",)) as engine:
+            metrics.set_engine(EngineRecord(engine.name, engine.card.labels, engine.sha256))
             step = _one_frame(clock, queue, ledger, outbox, metrics, sink, image, engine)
             return round(median_us(step, 5000), 1)
     finally:

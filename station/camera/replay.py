@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from shadowline.errors import CameraError, CameraLost
+from station.camera.base import CAN_WAIT
 from station.camera.pace import Pace
 from station.camera.pictures import is_picture_name, list_pictures, read_picture
 from station.clock import Clock
@@ -36,9 +37,10 @@ class ReplayCamera:
     exposure with a fault, and the run goes on.
     """
 
-    features = frozenset({"AcquisitionFrameRate", "FrameID"})
-
     def __init__(self, config: ReplayConfig, clock: Clock) -> None:
+        self.features = frozenset(
+            {"AcquisitionFrameRate", "FrameID"} if config.rate_hz else {"AcquisitionFrameRate", "FrameID", CAN_WAIT}
+        )
         self._config = config
         self._clock = clock
         self._max_pixels = config.max_megapixels * 1e6

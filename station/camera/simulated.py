@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from shadowline.errors import CameraError, CameraLost
+from station.camera.base import CAN_WAIT
 from station.camera.pace import Pace
 from station.camera.strip import Defect, Strip
 from station.clock import Clock
@@ -41,9 +42,12 @@ class SimulatedCamera:
     The frame id counts from 0 at every opening and counts every frame that the device made, delivered or not.
     """
 
-    features = frozenset({"AcquisitionFrameRate", "FrameID", "Height", "Width"})
-
     def __init__(self, config: SimulatedConfig, clock: Clock) -> None:
+        self.features = frozenset(
+            {"AcquisitionFrameRate", "FrameID", "Height", "Width"}
+            if config.rate_hz
+            else {"AcquisitionFrameRate", "FrameID", "Height", "Width", CAN_WAIT}
+        )
         self._config = config
         self._clock = clock
         self._device = _devices.setdefault(clock, {}).setdefault(config.name, _Device())

@@ -6,10 +6,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import typer
 
@@ -22,7 +20,6 @@ __all__ = ["run"]
 
 logger = logging.getLogger(__name__)
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _POLL_S = 0.1
 
 
@@ -35,19 +32,19 @@ def run(
     """Run the station until it is told to stop; the last line printed is the ledger."""
     started_s = time.monotonic()
     settings = load(config)
-    with _stop_signals(), Station(settings, max_frames) as station:
+    with _StopSignals() as signals, Station(settings, max_frames) as station:
         logger.info("publishing on %s", station.endpoint)
         if station.metrics_port is not None:
             logger.info("metrics on http://%s:%d/metrics", settings.metrics.host, station.metrics_port)
-        _supervise(station, started_s)
+        _supervise(station, signals, started_s)
         notify("STOPPING=1")
     typer.echo(json.dumps(station.ledger.total()))
 
 
-def _supervise(station: Station, started_s: float) -> None:
+def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> None:
     """Wait for the end, telling systemd of readiness and, while frames or announced outages advance, of life."""
     ready, seen = False, -1
-    while not station.done:
+    while not station.done and not signals.received:
         if not ready and station.first_verdict.is_set():
             ready = True
             gc.collect()
@@ -58,24 +55,32 @@ def _supervise(station: Station, started_s: float) -> None:
         if (progress := station.progress) != seen or progress is None:
             seen = progress
             notify("WATCHDOG=1")
-        if received := signal.sigtimedwait(_STOPPING, _POLL_S):
-            logger.info("%s: stopping", signal.Signals(received.si_signo).name)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-            return
+        time.sleep(_POLL_S)
 
 
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """Keep the stop signals for `_supervise` in every thread; one that comes while draining ends the process."""
-    for number in _STOPPING:
-        signal.signal(number, _stop_at_once)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class _StopSignals:
+    """Takes SIGTERM and SIGINT for the length of a block: the first is noted, the second ends the process at once.
 
+    The handler only sets an attribute: it may interrupt the main thread anywhere, also where it holds a lock.
+    """
 
-def _stop_at_once(number: int, frame: object) -> None:
-    logger.error("%s again: stopped without draining", signal.Signals(number).name)
-    os._exit(3)
+    def __init__(self) -> None:
+        self.received = ""
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: object) -> None:
+        name = signal.Signals(number).name
+        if self.received:
+            os.write(2, f"{name} again: stopped without draining\n".encode())
+            os._exit(3)
+        self.received = name
+        os.write(2, f"{name}: stopping\n".encode())

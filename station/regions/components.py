@@ -447,7 +447,7 @@ def _add_runs(
     half = cell >> 1
     total = 0
     for run in range(count):
-        start, end = np.int64(runs[run, _START]), np.int64(runs[run, _END])
+        start, end = int(runs[run, _START]), int(runs[run, _END])
         label = runs[run, _LABEL]
         length = end - start
         side = runs[run, _CODE] - 1

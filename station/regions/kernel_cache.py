@@ -104,6 +104,7 @@ def load_kernels() -> int:
         if not dispatcher.overloads:
             for signature in signatures:
                 dispatcher.compile(signature)
+            dispatcher.disable_compile()  # any other argument type is an error, not a wait on the line
             compiled += sum(dispatcher.stats.cache_misses.values())
     if compiled and not _KernelCache.writing:
         _logger.warning(

@@ -105,9 +105,12 @@ def regions_of(rows: NDArray[np.int64], width_px: int, height_px: int, scale: tu
     sign = np.where(rows[:, DARK_EXCESS] >= rows[:, BRIGHT_EXCESS], -1.0, 1.0)
     depth = sign * (rows[:, DARK_EXCESS] + rows[:, BRIGHT_EXCESS]) / (area * LEVEL)
     centre = (rows[:, SUM_X : SUM_Y + 1] / area[:, None] + 0.5) * (across, down) - 0.5
-    return Regions(
+    columns = (
         box.astype(np.int32),
         np.rint(area * (across * down)).astype(np.int32),
         depth.astype(np.float32),
         centre.astype(np.float32),
     )
+    for column in columns:
+        column.flags.writeable = False
+    return Regions(*columns)

@@ -91,7 +91,7 @@ class _View:
         if self._config.background == "running" and self._frames % self._config.update_every_frames == 0:
             self._background.follow(image, _boxes(rows))
             self._take_limits()
-        return regions_of(rows, self._shape[1], self._shape[0], self._scale)
+        return regions_of(rows, self._shape[1], self._shape[0], self._scale) if count else Regions.none()
 
     def _scan(self, image: Image) -> int:
         """Return the number of regions, negative when the frame is over-full."""

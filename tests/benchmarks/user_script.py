@@ -13,8 +13,7 @@ import numpy as np
 import torch
 import torchvision
 import zmq
-
-from station.bench.scene import draw_scene
+from station.bench.regions import draw_strip
 
 SECONDS = 8.0
 LABELS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
@@ -30,7 +29,7 @@ def find_boxes(frame: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 @torch.no_grad()
 def main(regions: int) -> None:
-    frames = [draw_scene(regions, seed) for seed in range(8)]
+    frames = [draw_strip(regions, seed) for seed in range(8)]
     model = torchvision.models.resnet18(weights=None, num_classes=len(LABELS)).eval()
     context = zmq.Context()
     socket = context.socket(zmq.PUB)

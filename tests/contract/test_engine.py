@@ -157,6 +157,6 @@ def test_not_a_number_passes_through():
 
 
 def test_a_function_that_answers_in_the_wrong_shape_is_an_engine_error():
-    with FakeEngine(("a", "b"), lambda crops: np.ones((len(crops), 3), np.float32)) as engine:
-        with pytest.raises(EngineError, match="shape"):
-            engine.classify(crops_for(engine, 1))
+    wrong = FakeEngine(("a", "b"), lambda crops: np.ones((len(crops), 3), np.float32))
+    with wrong as engine, pytest.raises(EngineError, match="shape"):
+        engine.classify(crops_for(engine, 1))

@@ -86,7 +86,11 @@ CASES = {
         ["online", "offline: unplugged", "online", END],
     ),
     "away at first": ([CameraLost("not there"), [exposure(0)]], 1, ["offline: not there", "online", END]),
-    "a driver's own error": ([[exposure(0), OSError("bus")], [exposure(0)]], 2, ["online", "offline: bus", "online", END]),
+    "a driver's own error": (
+        [[exposure(0), OSError("bus")], [exposure(0)]],
+        2,
+        ["online", "offline: bus", "online", END],
+    ),
     "silent": ([[exposure(0), None, None, None, None]], 1, ["online", "offline: no picture for 2.0 s", END]),
     "silent and back": (
         [[exposure(0), None, None, exposure(1)]],

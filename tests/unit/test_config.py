@@ -32,7 +32,10 @@ def test_the_shipped_file_is_good() -> None:
 REFUSED = {
     "unknown key": ("[engine]\ntreads = 2\n", r"config.toml: \[engine\] treads: unknown key; did you mean threads\?"),
     "unknown table": ("[egnine]\nthreads = 2\n", r"\[egnine\]: unknown key; did you mean engine\?"),
-    "unknown camera key": ("[[camera]]\nname='b'\ntype='simulated'\nrate=2\n", r"\[\[camera\]\] number 2 rate: unknown"),
+    "unknown camera key": (
+        "[[camera]]\nname='b'\ntype='simulated'\nrate=2\n",
+        r"\[\[camera\]\] number 2 rate: unknown",
+    ),
     "wrong type": ("[station]\nbudget_ms = 'soon'\n", r"\[station\] budget_ms: .*valid number.*'soon'"),
     "out of bounds": ("[metrics]\nport = 70000\n", r"\[metrics\] port: .*65535.*70000"),
     "same name twice": (CAMERA, r"\[\[camera\]\] name: top is used twice"),

@@ -28,7 +28,9 @@ DEFECT = Defect("scratches", 0.98765, (1, 2, 3, 4), 9, 31.26)
 
 MESSAGES: dict[str, Message] = {
     "inspection.top": make_inspection_event(
-        Inspection(FRAME, 3, Verdict.REJECT, "scratches", 1_500_000, False, (DEFECT,), Stages(1, 2, 3, 4, 5)), ORIGIN, 20
+        Inspection(FRAME, 3, Verdict.REJECT, "scratches", 1_500_000, False, (DEFECT,), Stages(1, 2, 3, 4, 5)),
+        ORIGIN,
+        20,
     ),
     "inspection.side": make_inspection_event(
         Inspection(Missing("side", 4, InvalidReason.LOST, 5, 6), 4, Verdict.INVALID, "lost", 10, True), ORIGIN, 20

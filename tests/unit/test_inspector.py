@@ -28,7 +28,9 @@ class FixedFinder:
 
 def regions(count: int) -> Regions:
     boxes = np.array([[index % 50, 5, 8, 8] for index in range(count)], np.int32).reshape(-1, 4)
-    return Regions(boxes, np.full(count, 30, np.int32), np.full(count, -9, np.float32), np.zeros((count, 2), np.float32))
+    return Regions(
+        boxes, np.full(count, 30, np.int32), np.full(count, -9, np.float32), np.zeros((count, 2), np.float32)
+    )
 
 
 class Rig:

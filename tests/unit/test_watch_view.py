@@ -21,7 +21,21 @@ DEFECT = DefectRecord("scratches", 0.97, (1024, 500, 300, 40), 900, 31.0)
 def event(number: int, verdict: str = "accept", *defects: DefectRecord, origin: Origin = ORIGIN) -> InspectionEvent:
     reason = "scratches" if defects else ""
     return InspectionEvent(
-        number, origin, "top", number, 0, "host", 0, verdict, reason, False, 20.0, 1.25, (2048, 1000), defects, TIMES  # type: ignore[arg-type]
+        number,
+        origin,
+        "top",
+        number,
+        0,
+        "host",
+        0,
+        verdict,
+        reason,
+        False,
+        20.0,
+        1.25,
+        (2048, 1000),
+        defects,
+        TIMES,  # type: ignore[arg-type]
     )
 
 
@@ -47,7 +61,16 @@ def test_shows_ledger_verdicts_the_sketch_and_what_was_dropped() -> None:
     view.take(event(1), 0.5)
     view.take(event(2, "reject", DEFECT), 0.6)
     text = drawn(view)
-    for word in ("online", "lost 2", "10.0", "1.25 / 1.25", "██", "scratches", "300×40 at 1024,500", "4 messages dropped"):
+    for word in (
+        "online",
+        "lost 2",
+        "10.0",
+        "1.25 / 1.25",
+        "██",
+        "scratches",
+        "300×40 at 1024,500",
+        "4 messages dropped",
+    ):
         assert word in text
     row = next(line for line in text.splitlines() if "scratches▒" in line)
     assert row.index("scratches") > len(row) * 0.35, "the sketch puts the region where it lies"

@@ -1,0 +1,207 @@
+"""`station train`: evaluation of a model file, and a tiny training from pictures to a measured model file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from engines import OnnxRuntimeEngine, read_card, shipped_model
+from shadowline.errors import StationError
+from training.command import app
+from training.data import make_manifest, read_manifest, read_tree
+from training.evaluate import evaluate, parse_split
+from training.recipe import read_recipe
+from training.scores import choose_floor, score
+
+runner = CliRunner()
+SHIPPED_RECIPE = Path(__file__).parents[2] / "training" / "recipes" / "shipped.toml"
+
+
+def stripes(seed, upright, side=40):
+    """Return a noisy picture of upright or lying stripes."""
+    rng = np.random.default_rng(seed)
+    wave = 60 * np.sign(np.sin(np.arange(side) * rng.uniform(0.5, 0.9) + rng.uniform(0, 6)))
+    picture = 128 + (wave[None, :] if upright else wave[:, None]) + rng.normal(0, 25, (side, side))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def blobs(seed, side=40):
+    """Return a noisy picture of one dark disc."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((side, side), 170, np.float32)
+    cv2.circle(picture, tuple(int(c) for c in rng.integers(12, side - 12, 2)), int(rng.integers(6, 11)), 40, -1)
+    return np.clip(picture + rng.normal(0, 12, (side, side)), 0, 255).astype(np.uint8)
+
+
+def write_tree(root, first, count, labels=("scratches", "patches")):
+    for number, label in enumerate(labels):
+        (root / label).mkdir(parents=True)
+        for seed in range(first, first + count):
+            image = stripes(seed, upright=bool(seed % 2)) if number == 0 else blobs(seed)
+            cv2.imwrite(str(root / label / f"{seed}.png"), image)
+    return root
+
+
+def run(*arguments):
+    return runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_json_has_every_figure_and_the_counts_agree(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 3)
+    result = run("evaluate", "--model", shipped_model(), "--data", tree, "--json")
+    figures = json.loads(result.stdout)
+    assert set(figures) >= {"n", "accuracy", "macro_f1", "ece", "per_class", "confusion", "labels"}
+    assert figures["n"] == 6
+    assert figures["labels"] == list(read_card(shipped_model()).labels)
+    confusion = np.array(figures["confusion"])
+    assert confusion.sum() == 6
+    assert figures["accuracy"] == pytest.approx(np.trace(confusion) / 6)
+    assert figures["per_class"]["patches"]["n"] == 3
+
+
+def test_the_table_names_every_label(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 1)
+    result = runner.invoke(
+        app, ["evaluate", "--model", str(shipped_model()), "--data", str(tree)], env={"COLUMNS": "240"}
+    )
+    assert result.exit_code == 0
+    assert all(label in result.stdout for label in read_card(shipped_model()).labels)
+
+
+def test_unreadable_pictures_are_told_on_stderr_and_left_out(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 2)
+    (tree / "patches" / "damaged.png").write_bytes(b"not a picture")
+    result = run("evaluate", "--model", shipped_model(), "--data", tree, "--json")
+    assert json.loads(result.stdout)["n"] == 4
+    assert "skipped patches/damaged.png" in result.stderr
+
+
+def test_a_folder_that_is_no_label_is_one_clear_error(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 1, labels=("scratches", "rust"))
+    with pytest.raises(StationError, match=r"class folder rust is no label of neu-compact\.onnx") as caught:
+        run("evaluate", "--model", shipped_model(), "--data", tree)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["manifest.json", ":test", "manifest.json:half"])
+def test_a_split_that_is_none_is_refused(text):
+    with pytest.raises(StationError, match="expected MANIFEST:"):
+        parse_split(text)
+
+
+def test_evaluating_loads_neither_torch_nor_onnx(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 1)
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None\n"
+        "from training.command import app\n"
+        f"app(['evaluate', '--model', {str(shipped_model())!r}, '--data', {str(tree)!r}, '--json'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["n"] == 2
+
+
+def test_without_torch_fitting_says_what_to_install():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from shadowline.errors import MissingExtra\n"
+        "from training.command import fit_command\n"
+        "try:\n    fit_command(None, None, None)\nexcept MissingExtra as fault:\n    print(fault)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "torch is not installed: pip install 'shadowline[training]'"
+
+
+def test_the_shipped_card_says_what_its_recipe_and_the_real_pictures_give(tmp_path, data):
+    recipe = read_recipe(SHIPPED_RECIPE)
+    tree = read_tree(data / recipe.pictures)
+    manifest = make_manifest(tree, recipe.seed, dict(zip(("train", "val", "test"), recipe.fractions, strict=True)))
+    path = tmp_path / "manifest.json"
+    path.write_text(manifest.model_dump_json())
+    card = read_card(shipped_model())
+    scores, skipped = evaluate(shipped_model(), data / recipe.pictures, (path, "test"))
+    assert card.data_sha256 == manifest.sha256()
+    assert card.config_sha256 == recipe.sha256()
+    assert not skipped
+    assert scores.n == card.metrics["test/whole"]["n"]
+    assert scores.accuracy == pytest.approx(card.metrics["test/whole"]["accuracy"], abs=0.005)
+    assert scores.accuracy >= 0.985
+    assert scores.macro_f1 >= 0.985
+
+
+def test_scores_of_a_known_table():
+    probabilities = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0], [0.3, 0.7, 0]], np.float32)
+    scores = score(probabilities, np.array([0, 1, 1, 1]), ("a", "b", "c"))
+    assert scores.accuracy == 0.75
+    assert scores.confusion == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    assert scores.per_class["b"].recall == pytest.approx(2 / 3)
+    assert scores.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)
+    assert scores.ece == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4, abs=1e-6)
+
+
+def test_the_floor_is_the_lowest_that_is_right_often_enough():
+    confidence = np.array([0.45, 0.55, 0.65, 0.95], np.float32)
+    probabilities = np.stack([confidence, 1 - confidence], 1)
+    named = probabilities.argmax(1)
+    truth = np.array([named[0], 1 - named[1], named[2], named[3]])
+    assert choose_floor(probabilities, truth, 1.0) == pytest.approx(0.56)
+    assert choose_floor(probabilities, named, 1.0) == pytest.approx(0.30)
+    assert choose_floor(probabilities, 1 - named, 1.0) == 0.9
+
+
+RECIPE = """
+name = "tiny"
+network = "{network}"
+pictures = "pictures"
+fractions = [0.6, 0.2, 0.2]
+epochs = 12
+epoch_crops = 256
+batch = 32
+crop = {{ size_px = 32, context = 1.0, min_side_px = 32 }}
+"""
+
+
+@pytest.mark.parametrize("network", ["compact", "original"])
+def test_fit_export_and_evaluate_end_to_end(tmp_path, network):
+    write_tree(tmp_path / "pictures", 0, 30)
+    fresh = write_tree(tmp_path / "fresh", 1000, 15)
+    recipe, folder, model = tmp_path / "recipe.toml", tmp_path / "run", tmp_path / "tiny.onnx"
+    recipe.write_text(RECIPE.format(network=network))
+    run("fit", "--recipe", recipe, "--data", tmp_path, "--run", folder, "--threads", 1)
+    run("export", "--run", folder, "--data", tmp_path, "--out", model)
+
+    assert {p.name for p in folder.iterdir()} == {"recipe.json", "manifest.json", "metrics.jsonl", "checkpoint.pt"}
+    card = read_card(model)
+    manifest = read_manifest(folder / "manifest.json")
+    assert card.precision == "int8"
+    assert card.labels == ("patches", "scratches")
+    assert card.data_sha256 == manifest.sha256()
+    assert card.metrics["test/whole"]["n"] == len(manifest.of("test"))
+    assert card.metrics["val/against_fp32"]["agreement"] >= 0.9
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("tiny.onnx")] == ["tiny.onnx"]
+
+    split = f"{folder / 'manifest.json'}:test"
+    test = json.loads(
+        run("evaluate", "--model", model, "--data", tmp_path / "pictures", "--split", split, "--json").stdout
+    )
+    assert test["accuracy"] == pytest.approx(card.metrics["test/whole"]["accuracy"])
+    unseen = json.loads(run("evaluate", "--model", model, "--data", fresh, "--json").stdout)
+    assert unseen["n"] == 30
+    assert unseen["accuracy"] >= 0.8
+    with OnnxRuntimeEngine(model, max_batch=2) as engine:
+        assert engine.classify(np.zeros((5, 1, 32, 32), np.uint8)).shape == (5, 2)
+
+
+def test_pictures_that_changed_since_the_fit_are_refused(tmp_path):
+    write_tree(tmp_path / "pictures", 0, 8)
+    recipe, folder = tmp_path / "recipe.toml", tmp_path / "run"
+    recipe.write_text(RECIPE.format(network="original").replace("epochs = 12", "epochs = 1"))
+    run("fit", "--recipe", recipe, "--data", tmp_path, "--run", folder, "--threads", 1)
+    cv2.imwrite(str(tmp_path / "pictures" / "patches" / "0.png"), blobs(4321))
+    with pytest.raises(StationError, match="not the pictures of"):
+        run("export", "--run", folder, "--data", tmp_path, "--out", tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
