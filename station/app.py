@@ -15,13 +15,13 @@ from typing import Self
 
 import msgspec
 
-from calibration import FlatField, load_flat_field
+from calibration import FlatField
 from engines import Engine
 from shadowline.errors import CalibrationError
 from station.camera import open_camera
 from station.capture import Capture
 from station.clock import Clock, HostClock
-from station.config import CameraBase, Config
+from station.config import CameraConfig, Config
 from station.engine import open_engine
 from station.event import (
     CameraLedger,
@@ -32,6 +32,7 @@ from station.event import (
     StateEvent,
     make_inspection_event,
 )
+from station.flat_field import open_flat_field
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
@@ -76,10 +77,7 @@ class Station:
 
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
-        flat_fields = {
-            camera.name: load_flat_field(camera.flat_field) if camera.flat_field else None
-            for camera in self.config.camera
-        }
+        flat_fields = {camera.name: open_flat_field(camera) for camera in self.config.camera}
         with ExitStack() as starting:
             publisher = Publisher(
                 self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
@@ -122,7 +120,7 @@ class Station:
         self.workers.append(worker)
         running.enter_context(worker)
 
-    def _start_capture(self, running: ExitStack, config: CameraBase) -> None:
+    def _start_capture(self, running: ExitStack, config: CameraConfig) -> None:
         capture = Capture(
             config,
             partial(open_camera, config, self.clock),

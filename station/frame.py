@@ -70,6 +70,20 @@ class Frame:
     encoder: int | None = None
     source: str | None = None
 
+    def with_image(self, image: Image) -> "Frame":
+        """Return this frame with another array for its picture."""
+        return Frame(
+            self.camera,
+            self.sequence,
+            image,
+            self.captured_ns,
+            self.captured_tick_ns,
+            self.clock,
+            self.frame_id,
+            self.encoder,
+            self.source,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:

@@ -47,7 +47,7 @@ class FrameQueue:
             image = flat.view(item.image.dtype).reshape(item.image.shape)
             np.copyto(image, item.image)
             image.flags.writeable = False
-            item = replace(item, image=image)
+            item = item.with_image(image)
         with self._changed:
             if isinstance(item, Frame):
                 self._lent[item.camera, item.sequence] = buffer

@@ -44,10 +44,8 @@ def time_classify() -> dict[str, float]:
     with open_engine(OnnxRuntimeConfig()) as engine:
         side, random = engine.card.crop.size_px, np.random.default_rng(0)
         batches = {n: random.integers(0, 256, (n, 1, side, side), np.uint8) for n in (1, 8, 32)}
-        return {
-            str(n): round(median_us(lambda crops=crops: engine.classify(crops), 2000 // n) / n, 1)
-            for n, crops in batches.items()
-        }
+        times = {n: median_us(partial(engine.classify, crops), 2000 // n) / n for n, crops in batches.items()}
+    return {str(n): round(time_us, 1) for n, time_us in times.items()}
 
 
 def time_event() -> float:

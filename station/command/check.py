@@ -5,12 +5,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from calibration import load_flat_field
 from engines import Engine
 from station.command.options import ConfigFile
 from station.config import Config, ReplayConfig, SimulatedConfig
 from station.config_file import load
 from station.engine import open_engine
+from station.flat_field import open_flat_field
 from station.verdict import Judge
 
 __all__ = ["check"]
@@ -23,8 +23,7 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     with open_engine(settings.engine) as engine:
         judge = Judge(settings.verdict, engine.card.labels, engine.card.confidence_floor)
         for camera in settings.camera:
-            if camera.flat_field:
-                load_flat_field(camera.flat_field).check_size(...)
+            open_flat_field(camera)
         _explain(console, settings, engine, judge)
     console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
 
@@ -55,6 +54,6 @@ def _explain(console: Console, config: Config, engine: Engine, judge: Judge) -> 
         needs += [f"at least {rule.min_count}"] if rule.min_count > 1 else []
         table.add_row("", f"{label}: {rule.action}" + (f" if {', '.join(needs)}" if needs else ""))
     table.add_row("publish", config.publish.endpoint)
-    metrics = f"http://{config.metrics.host}:{config.metrics.port}/metrics" if config.metrics.enabled else "off"
-    table.add_row("metrics", metrics)
+    address = f"http://{config.metrics.host}:{config.metrics.port}/metrics" if config.metrics.enabled else "off"
+    table.add_row("metrics", address)
     console.print(table)

@@ -43,7 +43,8 @@ def run(
 
 def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> None:
     """Wait for the end, telling systemd of readiness and, while frames or announced outages advance, of life."""
-    ready, seen = False, -1
+    ready = False
+    seen: int | None = None
     while not station.done and not signals.received:
         if not ready and station.first_verdict.is_set():
             ready = True
@@ -52,7 +53,8 @@ def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> N
             seconds = time.monotonic() - started_s
             notify(f"READY=1\nSTATUS=first verdict after {seconds:.2f} s")
             logger.info("READY after %.2f s", seconds)
-        if (progress := station.progress) != seen or progress is None:
+        progress = station.progress
+        if progress is None or progress != seen:
             seen = progress
             notify("WATCHDOG=1")
         time.sleep(_POLL_S)

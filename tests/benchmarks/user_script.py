@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torchvision
 import zmq
+
 from station.bench.regions import draw_strip
 
 SECONDS = 8.0

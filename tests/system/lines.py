@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import zmq
@@ -28,7 +28,7 @@ class ScriptCamera:
     wait for the line.
     """
 
-    delivered: Counter[str] = Counter()
+    delivered: ClassVar[Counter[str]] = Counter()
     """Pictures delivered so far by camera name; it goes on over a reopening, and tests clear it."""
     gate = threading.Event()
     """Nothing is delivered before it is set."""
