@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from station.clock import Clock
 from station.frame import Exposure, Frame, InvalidReason, Missing
 from station.ledger import Ledger
@@ -10,6 +12,8 @@ __all__ = ["MAX_JUMP", "Sequencer"]
 
 MAX_JUMP = 10_000
 """A larger jump of the device's counter, either way, is a counter that started anew and not so many frames."""
+
+_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 class Sequencer:
@@ -39,6 +43,8 @@ class Sequencer:
             yield from self._missing(exposure, exposure.fault)
         elif exposure.image is None:
             yield from self._missing(exposure, InvalidReason.UNREADABLE)
+        elif exposure.image.ndim != 2 or exposure.image.dtype not in _TYPES or not exposure.image.size:
+            yield from self._missing(exposure, InvalidReason.UNSUPPORTED)
         elif exposure.valid_rows is not None and exposure.valid_rows < exposure.image.shape[0]:
             yield from self._missing(exposure, InvalidReason.INCOMPLETE)
         else:

@@ -93,7 +93,9 @@ class _Bench:
             return _Result(file, Verdict.INVALID, image)
         inspection = self._inspector.inspect(Frame("file", 1, image, captured_ns=0, captured_tick_ns=0))
         whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))[0]
-        probabilities = dict(zip(self._engine.card.labels, whole.round(6).tolist(), strict=True))
+        probabilities = {
+            label: round(value, 6) for label, value in zip(self._engine.card.labels, whole.tolist(), strict=True)
+        }
         return _Result(file, inspection.verdict, inspection.reason, inspection.defects, probabilities)
 
 

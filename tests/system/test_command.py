@@ -15,6 +15,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from calibration import FlatField, save_flat_field
 from tests.system.lines import listening
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,27 @@ def test_watch_is_a_process_of_its_own(tmp_path: Path) -> None:
     assert any("top #" in line or "heartbeat" in line for line in lines)
 
 
+def test_the_subscriber_of_the_readme_works_as_printed(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) <= 15
+    place = "tcp://127.0.0.1:5560"
+    assert place in code
+    with running(tmp_path):
+        subscriber = subprocess.Popen(
+            [sys.executable, "-u", "-c", code.replace(place, f"ipc://{tmp_path}/events")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert subscriber.stdout is not None
+        words = subscriber.stdout.readline().split()
+        subscriber.kill()
+        subscriber.communicate()
+    assert words[0] == "top"
+    assert words[2] in ("accept", "reject", "invalid")
+
+
 def test_the_messages_keep_their_schema(tmp_path: Path) -> None:
     schema = json.loads(station("schema", "--event").stdout)
     with listening(f"ipc://{tmp_path}/events") as listener:
@@ -177,6 +199,8 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_bad_start_is_one_clear_line(tmp_path: Path) -> None:
+    save_flat_field(FlatField(np.ones((20, 30), np.float32)), tmp_path / "small.npz")
+    simulated = f'[{{"name":"a","type":"simulated","flat_field":"{tmp_path}/small.npz"}}]'
     (tmp_path / "cut.onnx").write_bytes(b"\x08\x07not an onnx file")
     (tmp_path / "empty").mkdir()
     replay = '[{{"name":"a","type":"replay","path":"{}"}}]'
@@ -185,6 +209,7 @@ def test_a_bad_start_is_one_clear_line(tmp_path: Path) -> None:
         "cut.onnx": {"STATION__ENGINE__MODEL": str(tmp_path / "cut.onnx")},
         "did you mean threads": {"STATION__ENGINE__TREADS": "2"},
         "not a label of the model": {"STATION__VERDICT__RULES": '{"scratch":{}}'},
+        "made for 30×20 frames, but camera a delivers 2048×1000": {"STATION__CAMERA": simulated},
         str(tmp_path / "empty"): {"STATION__CAMERA": replay.format(tmp_path / "empty")},
         str(tmp_path / "gone"): {"STATION__CAMERA": replay.format(tmp_path / "gone")},
     }

@@ -26,6 +26,9 @@ CASES = {
     "an old one again": ([exposure(5), exposure(6), exposure(5)], ["frame 1", "frame 2", "repeated 3×1"]),
     "counter anew": ([exposure(MAX_JUMP * 3), exposure(0), exposure(1)], ["frame 1", "frame 2", "frame 3"]),
     "short": ([exposure(0, valid_rows=3), exposure(1, valid_rows=4)], ["incomplete 1×1", "frame 2"]),
+    "a driver's colour": ([exposure(0, image=np.zeros((4, 6, 3), np.uint8))], ["unsupported 1×1"]),
+    "a driver's floats": ([exposure(0, image=np.zeros((4, 6), np.float32))], ["unsupported 1×1"]),
+    "a driver's nothing": ([exposure(0, image=np.zeros((0, 6), np.uint8))], ["unsupported 1×1"]),
     "bad file": ([exposure(0, image=None, fault=InvalidReason.UNREADABLE)], ["unreadable 1×1"]),
 }
 
