@@ -12,9 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 __all__ = [
+    "CameraBase",
     "CameraConfig",
     "Config",
     "EngineConfig",
+    "FakeEngineConfig",
     "MetricsConfig",
     "OnnxRuntimeConfig",
     "PublishConfig",
@@ -25,6 +27,7 @@ __all__ = [
     "SimulatedConfig",
     "SimulatedFaults",
     "StationConfig",
+    "Table",
     "VerdictConfig",
     "folder",
 ]

@@ -1,0 +1,1 @@
+"""Where messages go: the contract and its implementations. Publish thread."""
