@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.regions.base import Regions
-from station.regions.components import (
+from station.regions.components import LEVEL
+from station.regions.kernel_cache import helper, kernel
+from station.regions.labels import (
     AREA,
     BRIGHT_EXCESS,
     DARK_EXCESS,
-    LEVEL,
     PARENT,
     SUM_X,
     SUM_Y,
@@ -24,9 +25,9 @@ from station.regions.components import (
     Y0,
     Y1,
     add_label,
+    fold,
     root_of,
 )
-from station.regions.kernel_cache import helper, kernel
 
 __all__ = ["MAX_FRAGMENTS", "OVERFULL", "merge", "regions_of"]
 
@@ -46,11 +47,7 @@ def merge(
     rows: NDArray[np.int64],
 ) -> int:
     """Write the rows of `table` that are regions into `rows`, by falling area; return how many, or -1 if too many."""
-    for label in range(count):
-        root = root_of(table, label)
-        if root != label:
-            add_label(table, root, label)
-            table[label, PARENT] = root
+    fold(table, count)
     fragments = 0
     for label in range(count):
         if table[label, PARENT] == label and table[label, AREA] >= speck_px:

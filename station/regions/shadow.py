@@ -12,8 +12,9 @@ from station.config import RegionsConfig
 from station.frame import Image
 from station.regions.background import Background, sample_level
 from station.regions.base import Regions
-from station.regions.components import LEVEL, X0, Y1, Scanner
+from station.regions.components import LEVEL, Scanner
 from station.regions.kernel_cache import load_kernels
+from station.regions.labels import X0, Y1
 from station.regions.merge import MAX_FRAGMENTS, merge, regions_of
 
 __all__ = ["ShadowFinder"]

@@ -130,6 +130,7 @@ class Score:
     wanted: int = 0
     hit: int = 0
     hit_by_box: int = 0
+    hit_by_chance: int = 0
     regions: int = 0
     false: int = 0
     free: int = 0
@@ -137,6 +138,7 @@ class Score:
     part: float = 0.0
     overfull: int = 0
     ms: list[float] = field(default_factory=list)
+    before: Boxes = field(default_factory=lambda: np.empty((0, 4), np.int32))
 
     def add(self, picture: Picture, found: Found) -> None:
         self.pictures += 1
@@ -147,6 +149,8 @@ class Score:
         if picture.boxes is not None:
             self.wanted += len(picture.boxes)
             self.hit += int((overlaps(picture.boxes, found.boxes).max(1, initial=0) >= IOU).sum())
+            self.hit_by_chance += int((overlaps(picture.boxes, self.before).max(1, initial=0) >= IOU).sum())
+            self.before = found.boxes
         if picture.mask is not None:
             self._add_mask(picture.mask, found)
 
@@ -168,10 +172,12 @@ class Score:
     def row(self, name: str) -> str:
         recall = f"{self.hit / self.wanted:.2f} of {self.wanted}" if self.wanted else "–"
         false = f"{self.false / self.pictures:.1f}" if self.free else "–"
+        chance = f"{self.hit_by_chance / self.wanted:.2f}" if self.wanted and not self.free else "–"
         by_box = f"{self.hit_by_box / self.wanted:.2f}" if self.free else "–"
         free = f"{self.free_false / self.free:.1f}" if self.free else "–"
         return (
-            f"| {name} | {self.pictures} | {recall} | {by_box} | {self.regions / self.pictures:.1f} | {false} | {free} "
+            f"| {name} | {self.pictures} | {recall} | {chance} | {by_box} "
+            f"| {self.regions / self.pictures:.1f} | {false} | {free} "
             f"| {100 * self.part / self.pictures:.1f} % | {self.overfull} | {np.median(self.ms):.2f} |"
         )
 
@@ -233,7 +239,7 @@ def settings_of(text: str) -> dict[str, RegionsConfig]:
 
 
 RUNS = {
-    "neu": ("defaults", "texture"),
+    "neu": ("defaults", "texture", "texture-all"),
     "magnetic-tile": ("defaults", "tiles"),
     "gc10": ("defaults", "texture"),
     "gige-parts": ("defaults", "tiles"),
@@ -247,8 +253,11 @@ def measure(root: Path, settings: dict[str, RegionsConfig]) -> Iterator[str]:
         chains: dict[str, Chain] = {run: finder_chain(settings[run]) for run in runs}
         chains |= {f"plain chain, {levels} levels": plain_chain(levels) for levels in CHAIN_LEVELS[name]}
         yield f"\n**{name}**\n"
-        yield "| chain, half | pictures | recall | by box | regions | false | false on free | pixels | overfull | ms |"
-        yield "|---|---|---|---|---|---|---|---|---|---|"
+        yield (
+            "| chain, half | pictures | recall | by chance | by box "
+            "| regions | false | false on free | pixels | overfull | ms |"
+        )
+        yield "|---|---|---|---|---|---|---|---|---|---|---|"
         for chain_name, chain in chains.items():
             for half_name, half in halves(pictures).items():
                 yield _score(chain, half).row(f"{chain_name}, {half_name}")
