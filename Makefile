@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 
 .PHONY: run test quick check bench baseline model clean
 
-run: $(VENV)/.daemon  ## the station on config.toml, with a live view; Ctrl-C stops both
+run: $(VENV)/.kernels  ## the station on config.toml, with a live view; Ctrl-C stops both
 	@$(STATION) run > station.log 2>&1 & station=$$!; \
 	$(STATION) watch & watch=$$!; \
 	trap 'kill $$station $$watch 2>/dev/null' INT TERM; \
@@ -14,28 +14,39 @@ run: $(VENV)/.daemon  ## the station on config.toml, with a live view; Ctrl-C st
 	kill $$watch 2>/dev/null; wait $$watch; \
 	tail -n 3 station.log; exit $$code
 
-test: $(VENV)/.dev  ## every test that needs no extra system package
+test: $(VENV)/.dev $(VENV)/.kernels  ## every test that needs no extra system package
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-quick: $(VENV)/.dev  ## the tests without the long runs
+quick: $(VENV)/.dev $(VENV)/.kernels  ## the tests without the long runs
 	$(PYTHON) -m pytest -m "not slow" $(PYTEST_ARGS)
 
-check: $(VENV)/.dev  ## style, types, import floors, then the tests
+check: $(VENV)/.dev $(VENV)/.kernels  ## style, types, import floors, then the tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
-bench: $(VENV)/.dev  ## every figure of docs/performance.md, as JSON
+bench: $(VENV)/.dev $(VENV)/.kernels  ## every figure of docs/performance.md, as JSON
 	$(STATION) bench --json
 
 $(VENV)/.daemon: pyproject.toml
 	@echo "Setting up $(VENV) (numpy, OpenCV, numba, ONNX Runtime …)"
 	@python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.kernels: $(VENV)/.daemon $(wildcard station/regions/*.py)
+	@echo "Compiling the kernels for this processor"
 	@$(PYTHON) -m station.regions.compile
 	@touch $@
+
+baseline: $(VENV)/.dev $(VENV)/.kernels  ## region recall on real pictures (SHADOWLINE_DATA) into docs/regions.md
+	$(PYTHON) tests/benchmarks/real_regions.py --write docs/regions.md
+
+model: $(VENV)/.dev $(VENV)/.kernels  ## the shipped model, from the pictures (SHADOWLINE_DATA); see docs/training.md
+	$(STATION) train fit --recipe training/recipes/shipped.toml --data "$(SHADOWLINE_DATA)" --run runs/neu-compact --threads 1
+	$(STATION) train export --run runs/neu-compact --data "$(SHADOWLINE_DATA)" --out engines/models/neu-compact.onnx
 
 $(VENV)/.dev: $(VENV)/.daemon
 	@echo "Adding what training and tests need (PyTorch is several GB, once)"

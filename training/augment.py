@@ -12,10 +12,10 @@ def augment(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     turned = np.rot90(crop if rng.random() < 0.5 else crop[:, ::-1], int(rng.integers(4)))
     picture = np.asarray(turned, np.float32)
     if rng.random() < 0.35:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.2, 1.2))), np.float32)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.2, 1.4))), np.float32)
     picture = _relight(picture, rng)
-    if rng.random() < 0.4:
-        picture += rng.standard_normal(picture.shape, np.float32) * np.float32(rng.exponential(6.0))
+    if rng.random() < 0.5:
+        picture += rng.standard_normal(picture.shape, np.float32) * np.float32(rng.exponential(8.0))
     if rng.random() < 0.15:
         _hide(picture, rng)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)

@@ -1,5 +1,6 @@
 """What a labelled set of probabilities is worth: accuracy, macro-F1, calibration, confusion. Pure."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,17 +58,16 @@ def score(probabilities: NDArray[np.float32], classes: NDArray[np.int64], labels
     )
 
 
-def choose_floor(probabilities: NDArray[np.float32], classes: NDArray[np.int64], wanted: float) -> float:
-    """Return the lowest confidence floor, in steps of 0.01 from 0.3 to 0.9, at which the share `wanted` is right.
+def choose_floor(probabilities: NDArray[np.float32], classes: NDArray[np.int64], caught: float) -> float:
+    """Return the confidence floor below which the share `caught` of the wrong answers falls, between 0.3 and 0.9.
 
-    The share counts the crops at or above the floor; 0.9 when no floor reaches it.
+    Rounded up to 0.01; 0.5 when no answer is wrong, since then nothing tells.
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == classes
-    for floor in np.arange(0.30, 0.90, 0.01):
-        kept = confidence >= floor
-        if kept.any() and right[kept].mean() >= wanted:
-            return round(float(floor), 2)
-    return 0.9
+    confidence, wrong = probabilities.max(1), probabilities.argmax(1) != classes
+    if not wrong.any():
+        return 0.5
+    floor = math.ceil(float(np.quantile(confidence[wrong], caught)) * 100) / 100
+    return min(max(floor, 0.3), 0.9)
 
 
 def _class_scores(confusion: NDArray[np.int64], number: int) -> ClassScores:

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from engines import Engine
 from shadowline.errors import ConfigError
 from station.camera.pictures import list_pictures, read_picture
 from station.clock import HostClock
-from station.command.options import AsJson, ConfigFile
-from station.config import Config, SimulatedConfig
+from station.command.options import AsJson
+from station.config import Config, RegionsConfig, SimulatedConfig
 from station.config_file import load
 from station.crops import cut_crops, whole_image
 from station.engine import open_engine
@@ -24,9 +25,25 @@ from station.inspector import Inspector
 from station.regions import open_finder
 from station.verdict import Defect, Judge, Verdict
 
-__all__ = ["inspect"]
+__all__ = ["TEXTURE", "inspect"]
 
 _COLOURS = {"accept": (80, 170, 60), "reject": (50, 50, 220), "unknown": (0, 190, 230)}
+TEXTURE = RegionsConfig(
+    background="frame",
+    scale=2,
+    cell_px=8,
+    background_px=96,
+    contrast=0.02,
+    offset_levels=4,
+    noise_sigmas=2.0,
+    speck_px=4,
+    merge_gap_px=0,
+    min_area_px=128,
+    min_length_px=12,
+    max_part=0.75,
+)
+"""Settings `texture` of docs/regions.md: for single pictures of textured surfaces."""
+
 _LEAST_SIDE_PX = 600
 _MAX_PIXELS = 100e6
 
@@ -101,14 +118,17 @@ class _Bench:
 
 def inspect(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="PATH…")],
-    config: ConfigFile = Path("config.toml"),
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Inspect with the settings of this line's file.")
+    ] = None,
     as_json: AsJson = False,
     annotate: Annotated[Path | None, typer.Option(help="Write the pictures with their regions drawn here.")] = None,
 ) -> None:
     """Inspect pictures: regions, labels and verdict of each, and what the whole picture looks like.
 
-    Each picture is its own background, whatever the configuration says for the line. Exit code 1 when not one picture
-    could be read.
+    Each picture is its own background. Without --config, regions are sought with settings for single pictures of
+    textured surfaces (`texture` in docs/regions.md) and named by the shipped model; with it, as that line does. Exit
+    code 1 when not one picture could be read.
     """
     read_any = False
     files = list(_find_files(paths))
@@ -126,11 +146,9 @@ def inspect(
         raise typer.Exit(1)
 
 
-def _settings(path: Path) -> Config:
-    """Return the configuration at `path`; the defaults when the usual file is not there."""
-    if path == Path("config.toml") and not path.exists():
-        return Config(camera=(SimulatedConfig(name="file", type="simulated"),))
-    return load(path)
+def _settings(path: Path | None) -> Config:
+    """Return the configuration at `path`, or the one for pictures of which nothing is known."""
+    return load(path) if path else Config(camera=(SimulatedConfig(name="file", type="simulated"),), regions=TEXTURE)
 
 
 def _find_files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
@@ -153,16 +171,19 @@ def _annotate(result: _Result, image: Image, path: Path) -> None:
     picture = cv2.cvtColor(
         cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR
     )
-    for defect in result.defects:
+    for defect in reversed(result.defects):
         colour = _COLOURS.get(defect.label, _COLOURS["reject"])
         x, y, w, h = (scale * value for value in defect.box_px)
         cv2.rectangle(picture, (x, y), (x + w, y + h), colour, 2)
-        text = f"{defect.label} {defect.confidence:.2f}"
-        place = (x, y - 6 if y > 20 else y + h + 16)
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-    cv2.putText(
-        picture, result.verdict, (8, picture.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.7,
-        _COLOURS.get(result.verdict, _COLOURS["unknown"]), 2, cv2.LINE_AA,
-    )  # fmt: skip
+        _write(picture, f"{defect.label} {defect.confidence:.2f}", (x, y if y > 20 else y + h + 16), colour)
+    _write(picture, result.verdict, (0, picture.shape[0]), _COLOURS.get(result.verdict, _COLOURS["unknown"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imencode(".png", picture)[1].tofile(path)
+
+
+def _write(picture: NDArray[Any], text: str, corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    """Write `text` in white on `colour`, its lower left at `corner` and inside the picture."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    x, y = max(0, min(corner[0], picture.shape[1] - width - 4)), max(height + 6, corner[1])
+    cv2.rectangle(picture, (x, y - height - 6), (x + width + 4, y), colour, -1)
+    cv2.putText(picture, text, (x + 2, y - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
