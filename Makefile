@@ -7,11 +7,12 @@ PYTEST_ARGS ?=
 .PHONY: run test quick check bench baseline model clean
 
 run: $(VENV)/.kernels  ## the station on config.toml, with a live view; Ctrl-C stops both
-	@$(STATION) run > station.log 2>&1 & station=$$!; \
-	$(STATION) watch & watch=$$!; \
-	trap 'kill $$station $$watch 2>/dev/null' INT TERM; \
-	wait $$station; wait $$station; code=$$?; \
-	kill $$watch 2>/dev/null; wait $$watch; \
+	@setsid $(STATION) run > station.log 2>&1 & station=$$!; \
+	setsid $(STATION) watch & watch=$$!; \
+	trap 'trap "" INT TERM; kill $$station' INT TERM; \
+	wait $$station; code=$$?; \
+	while kill -0 $$station 2>/dev/null; do wait $$station; code=$$?; done; \
+	kill $$watch 2>/dev/null; wait $$watch 2>/dev/null; \
 	tail -n 3 station.log; exit $$code
 
 test: $(VENV)/.dev $(VENV)/.kernels  ## every test that needs no extra system package

@@ -1,0 +1,1 @@
+"""Fitting, exporting and evaluating the networks: `station train`. Never imported by the daemon."""

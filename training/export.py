@@ -1,6 +1,7 @@
 """Turn a training run into one self-describing model file: calibrated, quantised and measured. Needs torch."""
 
 import datetime
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -118,6 +119,8 @@ def _fit_temperature(network: nn.Module, kind: str, val: Held) -> float:
 
 
 def _export_graph(serving: Serving, size_px: int, path: Path) -> None:
+    for chatty in ("onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     example = torch.zeros(2, 1, size_px, size_px, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations

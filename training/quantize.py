@@ -25,10 +25,12 @@ _PERCENTILE = 99.99
 
 
 class Crops(CalibrationDataReader):
-    """Hands out calibration crops [n,1,S,S] in batches."""
+    """Hands out calibration crops [n,1,S,S] in full batches: percentiles are taken over batches of one size only."""
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self._batches: Iterator[NDArray[np.uint8]] = (crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH))
+        size = min(_BATCH, len(crops))
+        starts = range(0, len(crops) - size + 1, size)
+        self._batches: Iterator[NDArray[np.uint8]] = (crops[i : i + size] for i in starts)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """Return the next batch by input name; None at the end."""

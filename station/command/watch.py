@@ -1,5 +1,6 @@
 """`station watch`: a process of its own that subscribes and shows. Main thread."""
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ def watch(
 ) -> None:
     """Show verdicts, defects, rates, latency and the ledger of a running station."""
     place = endpoint or (load(config).publish.endpoint if config.exists() else PublishConfig().endpoint)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with _subscribed(place) as socket:
         try:
             if as_json:
