@@ -97,23 +97,29 @@ class Station:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._running.__exit__(kind, error, trace)
-        if kind is None and not self.ledger.balanced:
+        if kind is not None:
+            return
+        self._raise_failure()
+        if not self.ledger.balanced:
             raise LedgerError(f"the ledger does not balance: {self.ledger.total()}")
 
     @property
     def done(self) -> bool:
         """Whether every camera is at its end; raises what a thread failed with."""
-        for worker in self.workers:
-            if worker.failure is not None:
-                raise worker.failure
+        self._raise_failure()
         return not any(worker.alive for worker in self.workers if worker.name.startswith("capture"))
 
     @property
-    def progress(self) -> int | None:
-        """A number that grows with every settled frame; None while every camera's standstill has been announced."""
+    def progress(self) -> int:
+        """A number that grows while frames are settled, or while each camera's standstill has been announced."""
         if all(capture.state in ("offline", "ended") for capture in self._captures):
-            return None
+            return self.clock.tick_ns()
         return self.ledger.settled
+
+    def _raise_failure(self) -> None:
+        for worker in self.workers:
+            if worker.failure is not None:
+                raise worker.failure
 
     def _start(self, running: ExitStack, name: str, target: Callable[[Ready], None], stop: Callable[[], None]) -> None:
         worker = Worker(name, target, stop)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 __all__ = ["notify"]
 
@@ -9,11 +10,13 @@ __all__ = ["notify"]
 def notify(message: str) -> None:
     """Send `message` (`READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=…`) to the socket that `NOTIFY_SOCKET` names.
 
-    Does nothing where there is none. See sd_notify(3).
+    Does nothing where there is none; a message that systemd does not take at once is not waited for. See sd_notify(3).
     """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.sendall(message.encode())
+        channel.setblocking(False)
+        with suppress(OSError):
+            channel.connect("\0" + address[1:] if address.startswith("@") else address)
+            channel.send(message.encode())

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Train, export and evaluate the net
 
 
 @app.command("fit")
-def fit_command(
+def _fit(
     recipe: Annotated[Path, typer.Option(help="Recipe (TOML).")],
     data: Annotated[Path, typer.Option(help="Folder that the recipe's paths are below.")],
     run: Annotated[Path, typer.Option(help="Run directory to write: recipe, manifest, metrics, checkpoint.")],
@@ -33,7 +33,7 @@ def fit_command(
 
 
 @app.command("export")
-def export_command(
+def _export(
     run: Annotated[Path, typer.Option(help="Run directory of `station train fit`.")],
     data: Annotated[Path, typer.Option(help="The same data folder as for fit.")],
     out: Annotated[Path, typer.Option(help="Model file to write.")],
@@ -52,7 +52,7 @@ def export_command(
 
 
 @app.command("evaluate")
-def evaluate_command(
+def _evaluate(
     model: Annotated[Path, typer.Option(help="Model file.")],
     data: Annotated[Path, typer.Option(help="Folder with one folder a class.")],
     split: Annotated[str | None, typer.Option(help="Only one side of a split: MANIFEST:test.")] = None,

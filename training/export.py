@@ -39,7 +39,7 @@ _MAX_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class _Held:
     """Crops and class numbers by source of one side of the split."""
 
     crops: dict[str, NDArray[np.uint8]]
@@ -103,12 +103,12 @@ def _read_run(run: Path) -> tuple[Recipe, Manifest]:
         raise StationError(f"{run}: not a run directory of `station train fit`") from fault
 
 
-def _cut(sources: Mapping[str, Samples], recipe: Recipe) -> Held:
+def _cut(sources: Mapping[str, Samples], recipe: Recipe) -> _Held:
     crops = {name: exact_crops(samples, recipe.crop) for name, samples in sources.items()}
-    return Held(crops, {name: samples.classes for name, samples in sources.items()})
+    return _Held(crops, {name: samples.classes for name, samples in sources.items()})
 
 
-def _fit_temperature(network: nn.Module, kind: str, val: Held) -> float:
+def _fit_temperature(network: nn.Module, kind: str, val: _Held) -> float:
     """Return the temperature of the least cross-entropy, every source counting alike (Guo et al. 2017)."""
     parts = [(logits_of(network, kind, val.crops[n]), torch.from_numpy(val.classes[n])) for n in val.like_serving()]
 
@@ -170,7 +170,7 @@ def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> No
         raise StationError(f"the exported graph differs from torch by {difference:.2g}, more than {_PARITY:g}")
 
 
-def _against(final: Path, plain: Path, val: Held) -> dict[str, float]:
+def _against(final: Path, plain: Path, val: _Held) -> dict[str, float]:
     """Return how a quantised file compares with the fp32 one it was made of, over all validation crops."""
     crops, classes = val.all_crops(), val.all_classes()
     answers, reference = _run(final, crops), _run(plain, crops)
@@ -201,7 +201,7 @@ def _run(model: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return engine.classify(crops).copy()
 
 
-def _metrics(model: Path, side: str, sources: Held, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def _metrics(model: Path, side: str, sources: _Held, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
     return {
         f"{side}/{name}": _figures(score(_run(model, crops), sources.classes[name], labels))
         for name, crops in sources.crops.items()

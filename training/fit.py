@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class _Held:
     """Crops and classes of one source, held fixed for measuring."""
 
     crops: NDArray[np.uint8]
@@ -53,7 +53,7 @@ def fit(recipe: Recipe, data: Path, run: Path, threads: int) -> None:
     (run / MANIFEST).write_text(manifest.model_dump_json(indent=1))
     (run / RECIPE).write_text(recipe.model_dump_json(indent=1))
     held = {
-        name: Held(exact_crops(samples, recipe.crop), samples.classes)
+        name: _Held(exact_crops(samples, recipe.crop), samples.classes)
         for name, samples in sources_of(recipe, tree, manifest, data, "val").items()
     }
     shares = recipe.mix.model_dump()
@@ -80,7 +80,7 @@ def logits_of(network: nn.Module, kind: str, crops: NDArray[np.uint8]) -> Tensor
         return torch.cat([network(scale_crops(part, kind)) for part in parts])
 
 
-def _train(recipe: Recipe, classes: int, sampler: Sampler, held: dict[str, Held], run: Path) -> None:
+def _train(recipe: Recipe, classes: int, sampler: Sampler, held: dict[str, _Held], run: Path) -> None:
     network = build_network(recipe.network, classes, recipe.crop.size_px)
     network = network.to(memory_format=torch.channels_last)
     steps = max(1, recipe.epoch_crops // recipe.batch)
@@ -132,7 +132,7 @@ def _step(
     return float(loss.detach())
 
 
-def _measure(network: nn.Module, kind: str, held: dict[str, Held]) -> dict[str, float]:
+def _measure(network: nn.Module, kind: str, held: dict[str, _Held]) -> dict[str, float]:
     """Return accuracy and loss of each source, and `loss`, their mean: what the checkpoint is chosen by."""
     row: dict[str, float] = {}
     for name, part in held.items():

@@ -55,7 +55,7 @@ class Original(nn.Module):
         return self
 
 
-class BranchedConvolution(nn.Module):
+class _BranchedConvolution(nn.Module):
     """A 3×3 convolution that learns with a 1×1 and, where the shape allows, an identity beside it.
 
     All branches are linear up to the ReLU, so that they fold into one 3×3 convolution for serving (RepVGG, Ding et
@@ -96,7 +96,7 @@ class Compact(nn.Module):
         self.stem = nn.Sequential(*_convolution(1, _STEM, 3, 2), nn.ReLU())
         widths = [_STEM, *(width for width, _ in _PLAN)]
         self.chain = nn.Sequential(
-            *(BranchedConvolution(widths[i], width, stride) for i, (width, stride) in enumerate(_PLAN))
+            *(_BranchedConvolution(widths[i], width, stride) for i, (width, stride) in enumerate(_PLAN))
         )
         self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(widths[-1], classes))
 
@@ -109,7 +109,7 @@ class Compact(nn.Module):
         plain = Compact(cast(nn.Linear, self.head[1]).out_features)
         weight, bias = _fold(self.stem)
         plain.stem = nn.Sequential(_plain(weight, bias, 2), nn.ReLU())
-        plain.chain = nn.Sequential(*(cast(BranchedConvolution, block).folded() for block in self.chain))
+        plain.chain = nn.Sequential(*(cast(_BranchedConvolution, block).folded() for block in self.chain))
         plain.head = self.head
         plain.eval()
         return plain

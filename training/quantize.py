@@ -24,7 +24,7 @@ _BATCH = 32
 _PERCENTILE = 99.99
 
 
-class Crops(CalibrationDataReader):
+class _Crops(CalibrationDataReader):
     """Hands out calibration crops [n,1,S,S] in full batches: percentiles are taken over batches of one size only."""
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
@@ -58,7 +58,7 @@ def quantize(source: Path, target: Path, crops: NDArray[np.uint8]) -> None:
             quantize_static(
                 source,
                 target,
-                Crops(crops),
+                _Crops(crops),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=QuantType.QInt8,

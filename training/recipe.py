@@ -5,18 +5,13 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from engines.model import CropCut
 from shadowline.errors import ConfigError
+from station.config import Table
 
 __all__ = ["Mix", "Recipe", "Renders", "read_recipe"]
-
-
-class Table(BaseModel):
-    """A table of the recipe: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Renders(Table):

@@ -21,6 +21,7 @@ __all__ = ["run"]
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
+_ALIVE_S = 1.0
 
 
 def run(
@@ -43,8 +44,7 @@ def run(
 
 def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> None:
     """Wait for the end, telling systemd of readiness and, while frames or announced outages advance, of life."""
-    ready = False
-    seen: int | None = None
+    ready, seen, alive_s = False, -1, 0.0
     while not station.done and not signals.received:
         if not ready and station.first_verdict.is_set():
             ready = True
@@ -53,9 +53,8 @@ def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> N
             seconds = time.monotonic() - started_s
             notify(f"READY=1\nSTATUS=first verdict after {seconds:.2f} s")
             logger.info("READY after %.2f s", seconds)
-        progress = station.progress
-        if progress is None or progress != seen:
-            seen = progress
+        if time.monotonic() - alive_s >= _ALIVE_S and station.progress != seen:
+            seen, alive_s = station.progress, time.monotonic()
             notify("WATCHDOG=1")
         time.sleep(_POLL_S)
 
