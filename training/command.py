@@ -73,10 +73,13 @@ def _print(scores: Scores) -> None:
     console.print(
         f"{scores.n} pictures: accuracy {scores.accuracy:.4f}, macro-F1 {scores.macro_f1:.4f}, ECE {scores.ece:.4f}"
     )
-    table = Table("label", "n", "precision", "recall", "F1", *(f"named {label}" for label in scores.labels))
+    table = Table("label", "n", "precision", "recall", "F1", "named something else")
     for (label, one), row in zip(scores.per_class.items(), scores.confusion, strict=True):
         figures = (f"{value:.4f}" for value in (one.precision, one.recall, one.f1))
-        table.add_row(label, str(one.n), *figures, *(str(count) for count in row))
+        wrong = (
+            f"{count} {other}" for other, count in zip(scores.labels, row, strict=True) if count and other != label
+        )
+        table.add_row(label, str(one.n), *figures, ", ".join(wrong))
     console.print(table)
 
 

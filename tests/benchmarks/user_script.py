@@ -21,9 +21,8 @@ LABELS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale"
 
 
 def find_boxes(frame: np.ndarray) -> list[tuple[int, int, int, int]]:
-    background = cv2.GaussianBlur(frame, (101, 101), 0)
-    difference = cv2.absdiff(cv2.GaussianBlur(frame, (5, 5), 0), background)
-    _, mask = cv2.threshold(difference, 18, 255, cv2.THRESH_BINARY)
+    background = cv2.GaussianBlur(frame, (51, 51), 0)
+    _, mask = cv2.threshold(cv2.absdiff(frame, background), 25, 255, cv2.THRESH_BINARY)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [box for box in map(cv2.boundingRect, contours) if box[2] * box[3] >= 40]
 

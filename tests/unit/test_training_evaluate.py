@@ -109,8 +109,9 @@ def test_without_torch_fitting_says_what_to_install():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from shadowline.errors import MissingExtra\n"
-        "from training.command import fit_command\n"
-        "try:\n    fit_command(None, None, None)\nexcept MissingExtra as fault:\n    print(fault)"
+        "from training.command import app\n"
+        "words = ['fit', '--recipe', 'a', '--data', 'b', '--run', 'c']\n"
+        "try:\n    app(words, standalone_mode=False)\nexcept MissingExtra as fault:\n    print(fault)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "torch is not installed: pip install 'shadowline[training]'"
