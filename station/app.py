@@ -151,6 +151,7 @@ class Station:
             while (item := self._queue.get()) is not None:
                 if isinstance(item, Frame):
                     self._settle(inspector.inspect(item))
+                    inspector.learn(item)
                     self._queue.give_back(item)
                 else:
                     for inspection in inspector.miss(item):

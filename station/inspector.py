@@ -52,6 +52,10 @@ class Inspector:
         stages.verdict_ns = self._clock.tick_ns() - start_ns
         return self._settle(frame, frame.sequence, verdict, reason, defects, stages)
 
+    def learn(self, frame: Frame) -> None:
+        """Let the finder learn from `frame`, which was just inspected; called when its event is on its way."""
+        self._finders[frame.camera].learn(frame.image)
+
     def miss(self, missing: Missing) -> Iterator[Inspection]:
         """Yield an `invalid` inspection for each frame of the run `missing`."""
         for sequence in range(missing.sequence, missing.sequence + missing.count):

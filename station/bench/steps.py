@@ -67,6 +67,9 @@ class _ThreeRegions:
     def find(self, image: Image) -> Regions:
         return self._regions
 
+    def learn(self, image: Image) -> None:
+        pass
+
 
 def time_overhead() -> float:
     """Return microseconds a frame of everything but camera, region step and network, at three regions.

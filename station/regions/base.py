@@ -42,7 +42,10 @@ class Regions:
 
 
 class RegionFinder(Protocol):
-    """Finds the regions of an image that deserve a name. One finder a camera; it may learn its background."""
+    """Finds the regions of an image that deserve a name. One finder a camera."""
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image` (H×W uint8 or uint16, read-only)."""
+
+    def learn(self, image: Image) -> None:
+        """Learn from `image`, the one that `find` was given last; called once its verdict is out, so it costs no time."""

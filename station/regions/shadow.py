@@ -41,6 +41,11 @@ class ShadowFinder:
             self._view = _View(self._config, self._flat_field, image)
         return self._view.find(image)
 
+    def learn(self, image: Image) -> None:
+        """Let the background follow `image`, the one that `find` was given last."""
+        if self._view is not None:
+            self._view.learn(image)
+
 
 class _View:
     """Everything that belongs to one size and type of frame."""
@@ -67,13 +72,15 @@ class _View:
         self._background = Background(config, self._scanner.grid_shape, self._fold(flat_field, small))
         self._frames = 0
         self._overfull = 0
+        self._frozen: NDArray[np.int64] | None = None
 
     def fits(self, image: Image) -> bool:
         """Tell whether the buffers are of the size and type of `image`."""
         return image.shape == self._shape and image.dtype == self._type
 
     def find(self, image: Image) -> Regions:
-        """Return the regions of `image`, and let the background follow it."""
+        """Return the regions of `image`, and note whether the background is due to follow it."""
+        self._frozen = None
         image = self._reduce(image)
         if sample_level(image, _SAMPLE_PITCH) < self._dark_level:
             return Regions.none("dark")
@@ -90,9 +97,15 @@ class _View:
         self._overfull = 0
         rows = self._scanner.table[self._rows[:count]]
         if self._config.background == "running" and self._frames % self._config.update_every_frames == 0:
-            self._background.follow(image, _boxes(rows))
-            self._take_limits()
+            self._frozen = _boxes(rows)
         return regions_of(rows, self._shape[1], self._shape[0], self._scale) if count else Regions.none()
+
+    def learn(self, image: Image) -> None:
+        """Let the background follow `image` if it is due, but not under the regions that were found in it."""
+        if self._frozen is not None:
+            self._background.follow(self._reduce(image), self._frozen)
+            self._take_limits()
+            self._frozen = None
 
     def _scan(self, image: Image) -> int:
         """Return the number of regions, negative when the frame is over-full."""

@@ -16,6 +16,7 @@ from shadowline.errors import CameraError, EngineError
 from station import app
 from station.app import Station
 from station.config import Config
+from station.event import InspectionEvent
 from tests.system.lines import Listener, ScriptCamera, listening, make_config
 
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -135,6 +136,24 @@ def test_an_engine_that_raises_spoils_only_its_frames(tmp_path: Path, monkeypatc
     assert station.ledger.accounts["top"].invalid == {"engine": 10}
     assert station.ledger.accounts["top"].rejected == 10
     assert {event.detail for event in listener.inspections if event.reason == "engine"} == {"out of memory"}
+
+
+def test_the_finder_learns_from_each_frame_once_its_verdict_is_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    learn, put = app.Inspector.learn, app.Outbox.put
+    monkeypatch.setattr(app.Inspector, "learn", lambda self, frame: (order.append("learn"), learn(self, frame)))
+    monkeypatch.setattr(
+        app.Outbox,
+        "put",
+        lambda self, message: (
+            order.append("event") if isinstance(message, InspectionEvent) else None,
+            put(self, message),
+        ),
+    )
+    run_to_the_end(make_config(tmp_path, {"top": {"frames": 20}}))
+    assert order == ["event", "learn"] * 20
 
 
 def test_nan_is_invalid_and_never_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,9 @@ class FixedFinder:
             raise self._regions
         return self._regions
 
+    def learn(self, image: Image) -> None:
+        pass
+
 
 def regions(count: int) -> Regions:
     boxes = np.array([[index % 50, 5, 8, 8] for index in range(count)], np.int32).reshape(-1, 4)
