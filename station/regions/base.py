@@ -48,4 +48,4 @@ class RegionFinder(Protocol):
         """Return the regions of `image` (H×W uint8 or uint16, read-only)."""
 
     def learn(self, image: Image) -> None:
-        """Learn from `image`, the one that `find` was given last; called once its verdict is out, so it costs no time."""
+        """Learn from `image`, the one that `find` was given last; called once its verdict is out."""
