@@ -104,7 +104,8 @@ CASES = {
 @pytest.mark.parametrize(("plays", "frames", "states"), CASES.values(), ids=CASES)
 def test_reports_each_change_once_and_goes_on(plays: list[list[Step]], frames: int, states: list[str]) -> None:
     rig = Rig(plays)
-    assert len(rig.run()) == frames
+    items = rig.run()
+    assert [type(item) for item in items] == [Frame] * frames
     assert rig.states == states
     assert rig.ledger.announced == frames
 
