@@ -1,5 +1,7 @@
 """Networks that name crops: the engine contract and its implementations."""
 
+import shadowline  # noqa: F401, I001 - first: it silences ONNX Runtime
+
 from engines.base import Engine
 from engines.fake import FakeEngine
 from engines.model import CropCut, ModelCard

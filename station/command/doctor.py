@@ -26,7 +26,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _report() -> dict[str, Any]:
-    import onnxruntime
+    import onnxruntime  # after shadowline, which silences it
 
     packages = [line.split(";")[0].strip() for line in requires("shadowline") or [] if "extra" not in line]
     names = [name.split(">")[0].split("=")[0] for name in packages]

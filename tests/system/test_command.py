@@ -289,3 +289,16 @@ def test_a_user_without_a_home_and_a_read_only_installation_starts_without_compi
     assert done.returncode == 0, done.stderr
     assert ledger_of(done.stdout)["inspected"] == 5
     assert "compil" not in done.stderr
+
+
+@pytest.mark.parametrize("package", ["engines", "station.command", "training.quantize"])
+def test_the_network_runtime_reports_to_nobody(tmp_path: Path, package: str) -> None:
+    code = (
+        f"import {package}, onnxruntime, engines\n"
+        "onnxruntime.InferenceSession(str(engines.shipped_model()), providers=['CPUExecutionProvider'])"
+    )
+    quiet = {name: value for name, value in environment().items() if name != "CI"}
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, env=quiet | {"HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    )
+    assert not list(tmp_path.rglob("*onnxruntime*"))
