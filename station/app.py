@@ -3,6 +3,7 @@
 capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
 """
 
+import gc
 import hashlib
 import sys
 import threading
@@ -88,6 +89,9 @@ class Station:
                     MetricsServer(self.config.metrics, self._metrics.registry)
                 ).port
             self._start(starting, "inspect", partial(self._inspect, flat_fields), self._queue.close)
+            gc.collect()
+            gc.freeze()  # what is loaded by now stays: a full collection among frames would make one late
+            starting.callback(gc.unfreeze)
             for camera in self.config.camera:
                 self._start_capture(starting, camera)
             self._running = starting.pop_all()

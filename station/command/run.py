@@ -1,6 +1,5 @@
 """`station run`: the daemon. Main thread: signals, watchdog, `Station`."""
 
-import gc
 import json
 import logging
 import os
@@ -48,8 +47,6 @@ def _supervise(station: Station, signals: "_StopSignals", started_s: float) -> N
     while not station.done and not signals.received:
         if not ready and station.first_verdict.is_set():
             ready = True
-            gc.collect()
-            gc.freeze()
             seconds = time.monotonic() - started_s
             notify(f"READY=1\nSTATUS=first verdict after {seconds:.2f} s")
             logger.info("READY after %.2f s", seconds)
