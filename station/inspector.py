@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Engine
 from shadowline.errors import CalibrationError, EngineError
@@ -67,9 +68,7 @@ class Inspector:
         stages.regions_ns = self._clock.tick_ns() - start_ns
         return regions
 
-    def _classify(
-        self, frame: Frame, regions: Regions, stages: Stages
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
         if not len(regions):
             return np.empty((0, len(self._judge.labels)), np.float32)
         if len(regions) > len(self._crops):
@@ -82,9 +81,7 @@ class Inspector:
         stages.classify_ns = self._clock.tick_ns() - cut_ns
         return probabilities
 
-    def _name(
-        self, regions: Regions, probabilities: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-    ) -> tuple[Defect, ...]:
+    def _name(self, regions: Regions, probabilities: NDArray[np.float32]) -> tuple[Defect, ...]:
         if not len(regions):
             return ()
         return tuple(
@@ -98,7 +95,7 @@ class Inspector:
             )
         )
 
-    def _make_crops(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _make_crops(self, count: int) -> NDArray[np.uint8]:
         side = self._engine.card.crop.size_px
         return np.zeros((count, 1, side, side), np.uint8)
 
