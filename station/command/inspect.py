@@ -93,7 +93,7 @@ class _Result:
         return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + whole
 
 
-class _Bench:
+class _PictureLine:
     """The line's own inspector, fed with pictures that have nothing to do with each other."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
@@ -133,10 +133,10 @@ def inspect(
     read_any = False
     files = list(_find_files(paths))
     with open_engine((settings := _settings(config)).engine) as engine:
-        bench = _Bench(settings, engine)
+        line = _PictureLine(settings, engine)
         for file, shown in files:
             image = read_picture(file, _MAX_PIXELS)
-            result = bench.inspect(file, image)
+            result = line.inspect(file, image)
             typer.echo(json.dumps(result.as_json()) if as_json else result.as_line())
             if not isinstance(image, InvalidReason):
                 read_any = True

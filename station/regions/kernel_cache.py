@@ -2,7 +2,7 @@
 
 `python -m station.regions.compile` fills `station/regions/kernels/` once, at install. numba's own locators refuse a
 directory that can't be written and a user without a home, so this module brings its own locator; the private names
-of numba that it needs are the four imported from `numba.core.caching` and a dispatcher's `_cache`.
+of numba that it needs are the three imported from `numba.core.caching` and a dispatcher's `_cache`.
 """
 
 import functools
