@@ -3,8 +3,13 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STATION := $(VENV)/bin/station
 PYTEST_ARGS ?=
+GPU_ARGS ?=
+KIT ?= offline-kit
+KIT_PYTHON ?= 3.11
+KIT_PART_MB ?= 0
+KIT_FLAVOUR ?= rtx
 
-.PHONY: run test quick check bench baseline model clean
+.PHONY: run test quick check bench baseline model gpu offline-kit clean
 
 run: $(VENV)/.kernels  ## the station on config.toml, with a live view; Ctrl-C stops both
 	@setsid $(STATION) run > station.log 2>&1 & station=$$!; \
@@ -47,7 +52,14 @@ baseline: $(VENV)/.dev $(VENV)/.kernels  ## region recall on real pictures (SHAD
 
 model: $(VENV)/.dev $(VENV)/.kernels  ## the shipped model, from the pictures (SHADOWLINE_DATA); see docs/training.md
 	$(STATION) train fit --recipe training/recipes/shipped.toml --data "$(SHADOWLINE_DATA)" --run runs/neu-compact --threads 1
-	$(STATION) train export --run runs/neu-compact --data "$(SHADOWLINE_DATA)" --out engines/models/neu-compact.onnx
+	$(STATION) train export --run runs/neu-compact --data "$(SHADOWLINE_DATA)" --out engines/models/neu-compact.onnx \
+		--keep-fp32 engines/models/neu-compact-fp32.onnx
+
+gpu: $(VENV)/.daemon $(VENV)/.kernels  ## the engines of this machine, checked and measured, into runs/gpu.json; see docs/gpu.md
+	$(PYTHON) -m tests.gpu --json runs/gpu.json $(GPU_ARGS)
+
+offline-kit: $(VENV)/.daemon  ## a folder from which a machine without a network gets all of this; see docs/gpu.md
+	$(PYTHON) -m tests.gpu.offline_kit "$(KIT)" --python $(KIT_PYTHON) --part-mb $(KIT_PART_MB) --flavour $(KIT_FLAVOUR)
 
 $(VENV)/.dev: $(VENV)/.daemon
 	@echo "Adding what training and tests need (PyTorch is several GB, once)"

@@ -1,4 +1,4 @@
-"""The engine contract. An engine is entered, used and left by one thread: the inspect thread."""
+"""The engine contract. One thread at a time has an engine; between calls it may be handed to another."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -18,7 +18,7 @@ class Engine(Protocol):
     """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics. Set by entering."""
 
     name: str
-    """Back end and provider in words, for logs, metrics and the heartbeat (`onnx_runtime CPUExecutionProvider`)."""
+    """Back end, provider and precision, for logs, metrics and the heartbeat; whole once entered."""
 
     sha256: str
     """Hash of the model file as it was loaded; empty for an engine without a file. Set by entering."""

@@ -4,14 +4,17 @@ The file: input `crops` uint8 [N,1,S,S]; output `probabilities` float32 [N,C]. T
 `metadata_props` holds a `ModelCard` as JSON.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "CropCut", "ModelCard"]
+__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "CropCut", "ModelCard", "Precision"]
 
 METADATA_KEY = "shadowline"
 SCHEMA_VERSION: Final = 1
+
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+"""What a network's weights and values are in the file; crops and probabilities are the same in all."""
 
 
 class CropCut(BaseModel):
@@ -38,7 +41,9 @@ class ModelCard(BaseModel):
     crop: CropCut
     confidence_floor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """Below this the label is `unknown`; chosen on the validation split."""
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Precision = "fp32"
+    made_from: str = ""
+    """SHA-256 of the fp32 file that this one was converted from."""
     temperature: float = 1.0
     """Already applied inside the graph; kept as a record."""
     data_sha256: str = ""

@@ -1,7 +1,10 @@
 """Run a self-describing model file with ONNX Runtime. Lives in the thread that enters it: the inspect thread."""
 
+import contextlib
 import hashlib
+import io
 import json
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -13,9 +16,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from pydantic import ValidationError
 
 from engines.model import METADATA_KEY, SCHEMA_VERSION, ModelCard
+from engines.warm_up import check_probabilities, noise_crops
 from shadowline.errors import EngineError, EngineMismatch
 
-__all__ = ["OnnxRuntimeEngine", "Provider", "read_card", "shipped_model"]
+__all__ = ["OnnxRuntimeEngine", "Provider", "has_provider", "onnx_runtime_version", "read_card", "shipped_model"]
 
 Provider: TypeAlias = Literal["cpu", "cuda"]
 
@@ -33,12 +37,22 @@ _LOAD_FAULTS = (
 )
 _RUN_FAULTS = (*_LOAD_FAULTS, RuntimeError, ValueError)
 _FATAL_ONLY = 4  # ONNX Runtime's own lines on stderr; what matters comes back as an exception
-_SUM_TOLERANCE = 1e-3
+_MAX_BYTES = 2**31 - 1  # protobuf's limit
 
 
 def shipped_model() -> Path:
     """Return the path of the model file that comes with the package."""
     return Path(__file__).parent / "models" / "neu-compact.onnx"
+
+
+def has_provider(provider: Provider) -> bool:
+    """Return whether this ONNX Runtime was made with the provider; it may still not load."""
+    return _PROVIDERS[provider] in onnxruntime.get_available_providers()
+
+
+def onnx_runtime_version() -> str:
+    """Return the version of ONNX Runtime."""
+    return str(onnxruntime.__version__)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -76,6 +90,7 @@ class OnnxRuntimeEngine:
         session = _open(self._path, content, self._provider, _options(self._threads))
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.card = _card_of(session, self._path)
+        self.name = f"onnx_runtime {_PROVIDERS[self._provider]} {self.card.precision}"
         _check_borders(session, self.card, self._path)
         _warm_up(session, self.card, self._max_batch, self._path)
         self._session = session
@@ -107,6 +122,10 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 
 def _read(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG((found := path.stat()).st_mode):
+            raise EngineError(f"{path}: not a file")
+        if found.st_size > _MAX_BYTES:
+            raise EngineError(f"{path}: over 2 GiB, where one ONNX file ends: no model of one file can be so large")
         return path.read_bytes()
     except OSError as fault:
         raise EngineError(f"{path}: can't read the model file: {fault.strerror}") from fault
@@ -117,12 +136,14 @@ def _open(
 ) -> onnxruntime.InferenceSession:
     """Return a session that really runs on `provider`."""
     wanted = _PROVIDERS[provider]
-    if wanted not in onnxruntime.get_available_providers():
+    if not has_provider(provider):
         raise EngineError(
             f"{path}: provider {provider} is not in this onnxruntime: pip install onnxruntime-gpu in place of "
             'onnxruntime, or set provider = "cpu"'
         )
     options.log_severity_level = _FATAL_ONLY
+    if provider == "cuda":
+        _load_cuda()
     try:
         session = onnxruntime.InferenceSession(content, options, providers=[wanted])
     except _LOAD_FAULTS as fault:
@@ -133,6 +154,12 @@ def _open(
             'check the GPU driver and the CUDA and cuDNN libraries, or set provider = "cpu"'
         )
     return session
+
+
+def _load_cuda() -> None:
+    """Load CUDA and cuDNN where they are Python packages, which is not where the system looks for them."""
+    with contextlib.redirect_stdout(io.StringIO()):  # what does not load is said when the provider is asked for
+        onnxruntime.preload_dlls()
 
 
 def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
@@ -173,14 +200,8 @@ def _check_borders(session: onnxruntime.InferenceSession, card: ModelCard, path:
 
 def _warm_up(session: onnxruntime.InferenceSession, card: ModelCard, max_batch: int, path: Path) -> None:
     """Run the smallest and the largest batch, so that memory is there, and refuse what are no probabilities."""
-    side = card.crop.size_px
-    crops = np.random.default_rng(0).integers(0, 256, (max_batch, 1, side, side), np.uint8)
     for count in (1, max_batch):
-        probabilities = _run(session, crops[:count], path)
-        if not np.isfinite(probabilities).all():
-            raise EngineMismatch(f"{path}: the warm-up answered with numbers that are not finite")
-        if probabilities.min() < 0 or np.abs(probabilities.sum(1) - 1).max() > _SUM_TOLERANCE:
-            raise EngineMismatch(f"{path}: the warm-up's probabilities do not sum to 1: softmax missing in the graph?")
+        check_probabilities(_run(session, noise_crops(card, count), path), str(path))
 
 
 def _run(session: onnxruntime.InferenceSession, crops: NDArray[np.uint8], path: Path) -> NDArray[np.float32]:

@@ -1,12 +1,13 @@
 """`station train`: fit a network, export it as a model file, evaluate one. Torch is loaded by fit and export only."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from engines.model import Precision
 from shadowline.errors import MissingExtra
 from training.evaluate import evaluate, parse_split
 from training.recipe import read_recipe
@@ -37,13 +38,14 @@ def _export(
     run: Annotated[Path, typer.Option(help="Run directory of `station train fit`.")],
     data: Annotated[Path, typer.Option(help="The same data folder as for fit.")],
     out: Annotated[Path, typer.Option(help="Model file to write.")],
-    precision: Annotated[Literal["int8", "fp32"], typer.Option(help="Precision in the file.")] = "int8",
+    precision: Annotated[Precision, typer.Option(help="Precision in the file.")] = "int8",
+    keep_fp32: Annotated[Path | None, typer.Option(help="Also write the fp32 file that it is made from.")] = None,
 ) -> None:
     """Export a run as one self-describing model file, measured on its validation and test sides."""
     _need_training()
     from training.export import export  # loads torch: only when called
 
-    card = export(run, data, out, precision)
+    card = export(run, data, out, precision, keep_fp32)
     table = Table("split", "metric", "value")
     for split, metrics in card.metrics.items():
         for metric, value in metrics.items():

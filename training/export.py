@@ -1,13 +1,13 @@
-"""Turn a training run into one self-describing model file: calibrated, quantised and measured. Needs torch."""
+"""Turn a training run into one self-describing model file: calibrated, converted and measured. Needs torch."""
 
 import datetime
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import onnx
@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from engines import OnnxRuntimeEngine
-from engines.model import METADATA_KEY, ModelCard
+from engines import OnnxRuntimeEngine, read_card
+from engines.model import ModelCard, Precision
+from engines.precision import convert, save_model
 from shadowline.errors import StationError
 from training.data import Manifest, read_manifest, read_tree
 from training.fit import CHECKPOINT, MANIFEST, RECIPE, logits_of, sources_of
 from training.networks import Serving, build_network
-from training.quantize import quantize
 from training.recipe import Recipe
 from training.samples import Sampler, Samples, exact_crops
 from training.scores import Scores, choose_floor, score
 
-__all__ = ["export"]
-
-Precision: TypeAlias = Literal["int8", "fp32"]
+__all__ = ["export", "export_graph"]
 
 _OPSET = 20
 _PARITY = 1e-4
@@ -56,8 +54,8 @@ class _Held:
         return [name for name in self.crops if name != "box"]
 
 
-def export(run: Path, data: Path, out: Path, precision: Precision = "int8") -> ModelCard:
-    """Write the model of `run` to `out` and return its card.
+def export(run: Path, data: Path, out: Path, precision: Precision = "int8", keep_fp32: Path | None = None) -> ModelCard:
+    """Write the model of `run` to `out`, and the fp32 file that it was made from to `keep_fp32`; return its card.
 
     Temperature and confidence floor are chosen on the validation side, INT8 ranges are measured on the training side,
     the test side is only measured. Raises `StationError` when the run or its data changed or the parity fails.
@@ -72,27 +70,18 @@ def export(run: Path, data: Path, out: Path, precision: Precision = "int8") -> M
     temperature = _fit_temperature(network, recipe.network, val)
     serving = Serving(network.eval().folded(), recipe.network, temperature).eval()
     with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "fp32.onnx"
-        card = _card(recipe, manifest, temperature, precision)
-        _export_graph(serving, recipe.crop.size_px, plain)
-        _write_card(plain, plain, card)
+        plain, final = Path(folder) / "fp32.onnx", Path(folder) / "final.onnx"
+        export_graph(serving, _card(recipe, manifest, temperature), plain)
         _check_parity(serving, val.all_crops(), plain)
-        final = plain
-        if precision == "int8":
-            final = Path(folder) / "int8.onnx"
+        card = _measure(plain, val, test)
+        if precision != "fp32":
             train = sources_of(recipe, tree, manifest, data, "train")
-            quantize(plain, final, _calibration_crops(train, recipe))
-            _write_card(final, final, card)
-        chosen = val.like_serving()
-        floor = choose_floor(_run(final, val.all_crops(chosen)), val.all_classes(chosen), _FLOOR_CAUGHT)
-        metrics = {
-            **_metrics(final, "val", val, manifest.labels),
-            **_metrics(final, "test", test, manifest.labels),
-            "val/against_fp32": _against(final, plain, val),
-        }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        card = card.model_copy(update={"confidence_floor": floor, "metrics": metrics})
-        _write_card(final, out, card)
+            convert(plain, final, precision, _calibration_crops(train, recipe))
+            card = _measure(final, val, test, plain)
+        for source, target in ((plain, keep_fp32), (plain if precision == "fp32" else final, out)):
+            if target is not None:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
     return card
 
 
@@ -118,10 +107,11 @@ def _fit_temperature(network: nn.Module, kind: str, val: _Held) -> float:
     return float(min(torch.exp(torch.linspace(-4, 2, 241)).tolist(), key=loss))
 
 
-def _export_graph(serving: Serving, size_px: int, path: Path) -> None:
+def export_graph(serving: nn.Module, card: ModelCard, path: Path) -> None:
+    """Write `serving`, uint8 crops [N,1,S,S] → probabilities float32 [N,C], as the fp32 model file `path`."""
     for chatty in ("onnxscript", "onnx_ir"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    example = torch.zeros(2, 1, size_px, size_px, dtype=torch.uint8)
+    example = torch.zeros(2, 1, card.crop.size_px, card.crop.size_px, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
@@ -134,15 +124,14 @@ def _export_graph(serving: Serving, size_px: int, path: Path) -> None:
             dynamic_shapes=({0: torch.export.Dim("N", min=1, max=_MAX_BATCH)},),
             verbose=False,
         )
-    program.save(path, external_data=False)
+    save_model(program.model_proto, card, path)
 
 
-def _card(recipe: Recipe, manifest: Manifest, temperature: float, precision: Precision) -> ModelCard:
+def _card(recipe: Recipe, manifest: Manifest, temperature: float) -> ModelCard:
     return ModelCard(
         name=recipe.name,
         labels=manifest.labels,
         crop=recipe.crop,
-        precision=precision,
         temperature=temperature,
         data_sha256=manifest.sha256(),
         config_sha256=recipe.sha256(),
@@ -152,14 +141,20 @@ def _card(recipe: Recipe, manifest: Manifest, temperature: float, precision: Pre
     )
 
 
-def _write_card(source: Path, target: Path, card: ModelCard) -> None:
-    """Copy a model file with `card` as its only metadata, and without the exporter's notes on each node."""
-    model = onnx.load(source)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.model_dump_json()})
-    for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    onnx.save(model, target)
+def _measure(model: Path, val: _Held, test: _Held, plain: Path | None = None) -> ModelCard:
+    """Choose the confidence floor of a model file, measure it, write both into its card and return that.
+
+    `plain` is the fp32 file that a converted one is compared with.
+    """
+    card = read_card(model)
+    chosen = val.like_serving()
+    floor = choose_floor(_run(model, val.all_crops(chosen)), val.all_classes(chosen), _FLOOR_CAUGHT)
+    metrics = {**_metrics(model, "val", val, card.labels), **_metrics(model, "test", test, card.labels)}
+    if plain is not None:
+        metrics["val/against_fp32"] = _against(model, plain, val)
+    card = card.model_copy(update={"confidence_floor": floor, "metrics": metrics})
+    save_model(onnx.load(model), card, model)
+    return card
 
 
 def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> None:
@@ -171,7 +166,7 @@ def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> No
 
 
 def _against(final: Path, plain: Path, val: _Held) -> dict[str, float]:
-    """Return how a quantised file compares with the fp32 one it was made of, over all validation crops."""
+    """Return how a converted file compares with the fp32 one it was made of, over all validation crops."""
     crops, classes = val.all_crops(), val.all_classes()
     answers, reference = _run(final, crops), _run(plain, crops)
     return {

@@ -1,5 +1,6 @@
 """`station train`: evaluation of a model file, and a tiny training from pictures to a measured model file."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -167,19 +168,22 @@ crop = {{ size_px = 32, context = 1.0, min_side_px = 32 }}
 """
 
 
-@pytest.mark.parametrize("network", ["compact", "original"])
-def test_fit_export_and_evaluate_end_to_end(tmp_path, network):
+@pytest.mark.parametrize(("network", "precision"), [("compact", "int8"), ("original", "fp16")])
+def test_fit_export_and_evaluate_end_to_end(tmp_path, network, precision):
     write_tree(tmp_path / "pictures", 0, 30)
     fresh = write_tree(tmp_path / "fresh", 1000, 15)
     recipe, folder, model = tmp_path / "recipe.toml", tmp_path / "run", tmp_path / "tiny.onnx"
     recipe.write_text(RECIPE.format(network=network))
     run("fit", "--recipe", recipe, "--data", tmp_path, "--run", folder, "--threads", 1)
-    run("export", "--run", folder, "--data", tmp_path, "--out", model)
+    fp32 = tmp_path / "fp32.onnx"
+    run("export", "--run", folder, "--data", tmp_path, "--out", model, "--precision", precision, "--keep-fp32", fp32)
 
     assert {p.name for p in folder.iterdir()} == {"recipe.json", "manifest.json", "metrics.jsonl", "checkpoint.pt"}
     card = read_card(model)
     manifest = read_manifest(folder / "manifest.json")
-    assert card.precision == "int8"
+    assert card.precision == precision
+    assert card.made_from == hashlib.sha256(fp32.read_bytes()).hexdigest()
+    assert read_card(fp32).precision == "fp32"
     assert card.labels == ("patches", "scratches")
     assert card.data_sha256 == manifest.sha256()
     assert card.metrics["test/whole"]["n"] == len(manifest.of("test"))

@@ -1,0 +1,297 @@
+"""Turn a model file into a plan: converted, compiled, proved against the file it came from, and put into the cache.
+
+`build` does it; `BuildProcess` has it done in a process of its own and hands on its progress: a compiler that dies,
+clings to GPU memory or meets a hostile file harms nothing but itself. Main thread, or the station's swap thread.
+"""
+
+import contextlib
+import datetime
+import getpass
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+import shadowline
+from engines.base import Engine
+from engines.flavour import find_flavour
+from engines.gpu import find_gpu
+from engines.model import ModelCard, Precision
+from engines.onnx_runtime import OnnxRuntimeEngine, onnx_runtime_version
+from engines.parity import Parity, compare, refuse_flips
+from engines.plan import ANY, Passport, Plan, PlanCache, PlanKey, Profile, file_sha256
+from engines.tensor_rt import TensorRtEngine
+from shadowline import errors
+from shadowline.errors import EngineError, StationError
+
+__all__ = ["BuildProcess", "BuildRequest", "Progress", "build", "plan_key"]
+
+Progress: TypeAlias = Callable[[str, float], None]
+"""Gets what is being done and the part of it that is done, 0 to 1."""
+
+_COMMAND = (sys.executable, "-m", "engines.build")
+_NICENESS = 10
+_LAST_WORDS = 400
+
+
+class BuildRequest(BaseModel):
+    """What to build from what, for which machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path
+    cache: Path
+    target: Literal["onnx_runtime", "tensor_rt"] = "onnx_runtime"
+    precision: Precision | None = None
+    """None keeps the file's own."""
+    profile: Profile = Profile()
+    gpu: int = 0
+    capability: str | None = None
+    """Build for another machine's GPU of this compute capability, with TensorRT-RTX."""
+    workspace_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
+    crops: Path | None = None
+    """Crops uint8 [n,1,S,S] as .npy: INT8 ranges are measured on every other one, parity on the rest."""
+    max_flip_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    limit_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
+    """A build process that takes longer is ended."""
+
+
+def plan_key(request: BuildRequest, card: ModelCard) -> PlanKey:
+    """Return the key of the plan that `request` asks for on this machine."""
+    precision = request.precision or card.precision
+    converted = precision == "int8" and card.precision != "int8"
+    calibration = hashlib.sha256(_calibration(request).tobytes()).hexdigest() if converted else ""
+    facts: dict[str, Any] = {
+        "model_sha256": file_sha256(request.model),
+        "precision": precision,
+        "calibration_sha256": calibration,
+        "profile": request.profile,
+    }
+    if request.target == "onnx_runtime":
+        return PlanKey(runtime="onnx_runtime", version=onnx_runtime_version(), **facts)
+    flavour, version = find_flavour()
+    if request.capability is not None:
+        if flavour == "tensorrt":
+            raise EngineError("TensorRT builds for the GPU at hand only: --capability needs TensorRT-RTX")
+        return PlanKey(runtime=flavour, version=version, driver=ANY, gpu=ANY, capability=request.capability, **facts)
+    gpu = find_gpu(request.gpu)
+    return PlanKey(
+        runtime=flavour, version=version, driver=gpu.driver, gpu=gpu.name, capability=gpu.capability, **facts
+    )
+
+
+def build(request: BuildRequest, progress: Progress) -> Plan:
+    """Return the plan of `request`, from the cache or freshly built. Raises `EngineError` and its kin."""
+    progress("reading the model", 0.0)
+    cache = PlanCache(request.cache)
+    with OnnxRuntimeEngine(request.model, max_batch=request.profile.max_batch) as reference:
+        key = plan_key(request, reference.card)
+        with cache.adding(key) as folder:
+            found = _find_whole(cache, key)
+            if found is None:
+                _fill(folder, request, key, reference, progress)
+            elif found.passport.parity is not None:
+                refuse_flips(found.passport.parity, request.max_flip_share)
+    return found or cache.find(key)
+
+
+def _find_whole(cache: PlanCache, key: PlanKey) -> Plan | None:
+    """Return the plan if it is already there and undamaged."""
+    with contextlib.suppress(EngineError):
+        plan = cache.find(key)
+        plan.read_engine()
+        return plan
+    return None
+
+
+def _fill(folder: Path, request: BuildRequest, key: PlanKey, reference: Engine, progress: Progress) -> None:
+    """Make model file, plan and passport in `folder`."""
+    from engines.precision import convert  # needs onnx: only when built
+
+    start_s = time.monotonic()
+    converted = key.precision != reference.card.precision
+    progress(f"converting to {key.precision}" if converted else f"taking it as it is, {key.precision}", 0.0)
+    model = folder / "model.onnx"
+    card = convert(request.model, model, key.precision, _calibration(request) if key.calibration_sha256 else None)
+    engine = model
+    if key.runtime != "onnx_runtime":
+        engine = folder / "engine.plan"
+        engine.write_bytes(_compile(model, card, key, request, progress))
+    content = engine.read_bytes()
+    passport = Passport(
+        key=key,
+        card=card,
+        engine_sha256=hashlib.sha256(content).hexdigest(),
+        engine_bytes=len(content),
+        source=str(request.model),
+        shadowline=shadowline.__version__,
+        built=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        built_by=f"{_user()}@{platform.node()}",
+        build_s=round(time.monotonic() - start_s, 2),
+        workspace_mib=request.workspace_mib,
+    )
+    plan = Plan.write(folder, passport)
+    if request.crops is not None and (converted or _runs_on_gpu(key)):
+        progress("proving", 0.0)
+        parity = _prove(plan, reference, _proof(request, converted), request)
+        Plan.write(folder, passport.model_copy(update={"parity": parity}))
+
+
+def _compile(model: Path, card: ModelCard, key: PlanKey, request: BuildRequest, progress: Progress) -> bytes:
+    from engines.compile import compile_plan  # needs TensorRT: only when built
+
+    machine = f"{key.runtime}-{key.version}-{key.gpu}".replace(" ", "_").replace("/", "_")
+    return compile_plan(
+        model,
+        card,
+        key,
+        request.workspace_mib,
+        request.cache / f".timing-{machine}",
+        lambda part, phase: progress(f"compiling: {phase.lower()}", part),
+    )
+
+
+def _prove(plan: Plan, reference: Engine, crops: NDArray[np.uint8], request: BuildRequest) -> Parity:
+    """Compare the new plan with the file it was built from, on the runtime that will run it where that is here."""
+    parity = _compare(plan, reference, crops)
+    refuse_flips(parity, request.max_flip_share)
+    return parity
+
+
+def _compare(plan: Plan, reference: Engine, crops: NDArray[np.uint8]) -> Parity:
+    key = plan.passport.key
+    candidate: Engine = OnnxRuntimeEngine(plan.model, max_batch=key.profile.max_batch)
+    if _runs_on_gpu(key):
+        candidate = TensorRtEngine(plan)
+    with candidate:
+        return compare(reference, candidate, crops)
+
+
+def _runs_on_gpu(key: PlanKey) -> bool:
+    """Whether the plan runs on this computer's GPU, so that ONNX Runtime's answers are not its own."""
+    return key.runtime != "onnx_runtime" and key.driver != ANY
+
+
+def _calibration(request: BuildRequest) -> NDArray[np.uint8]:
+    if request.crops is None:
+        raise EngineError(f"{request.model}: int8 needs crops to measure its ranges on: --crops FOLDER")
+    return _load(request.crops)[::2]
+
+
+def _proof(request: BuildRequest, converted: bool) -> NDArray[np.uint8]:
+    """Return the crops for the parity: those that no range was measured on."""
+    assert request.crops is not None
+    crops = _load(request.crops)
+    return crops[1::2] if converted and len(crops) > 1 else crops
+
+
+def _load(path: Path) -> NDArray[np.uint8]:
+    try:
+        with path.open("rb") as file:
+            crops = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError) as fault:
+        raise EngineError(f"{path}: no crops (.npy) can be read from it: {fault}") from fault
+    if crops.dtype != np.uint8 or crops.ndim != 4 or not len(crops):
+        raise EngineError(f"{path}: holds {crops.dtype} {crops.shape}, must be uint8 [n,1,S,S] with n ≥ 1")
+    return np.asarray(crops, np.uint8)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+class BuildProcess:
+    """A `build` in a process of its own, at low priority."""
+
+    def __init__(self, request: BuildRequest) -> None:
+        self._request = request
+        self._child: subprocess.Popen[str] | None = None
+        self._killed = False
+
+    def run(self, progress: Progress) -> Plan:
+        """Build and return the plan. Raises what the build raised, and `EngineError` when its process died."""
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as noise,
+            subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, text=True) as child,
+        ):
+            self._child = child
+            if self._killed:
+                child.kill()
+            try:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                with contextlib.suppress(BrokenPipeError), child.stdin:
+                    child.stdin.write(self._request.model_dump_json())
+                folder = self._follow(child.stdout, progress)
+                code = child.wait()
+            finally:
+                child.kill()
+            if folder is None:
+                raise EngineError(f"{self._request.model}: the build {self._last_words(code, noise)}")
+        return Plan.read(folder)
+
+    def kill(self) -> None:
+        """End the build at once; `run` then raises. Any thread."""
+        self._killed = True
+        if self._child is not None:
+            self._child.kill()
+
+    def _follow(self, lines: IO[str], progress: Progress) -> Path | None:
+        """Hand on progress until the build's last line, and return the folder that it names."""
+        for line in lines:
+            message = json.loads(line)
+            if "error" in message:
+                kind = getattr(errors, message["kind"], EngineError)
+                raise kind.__new__(kind, message["error"])  # the words are there: MissingExtra would make its own
+            if "folder" in message:
+                return Path(message["folder"])
+            progress(message["step"], message["part"])
+        return None
+
+    def _last_words(self, code: int, noise: IO[str]) -> str:
+        if self._killed:
+            return "was stopped"
+        if code == -signal.SIGALRM:
+            return f"took longer than {self._request.limit_s} s and was ended"
+        noise.seek(0)
+        words = " ".join(noise.read().split())[-_LAST_WORDS:]
+        ended = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return f"process {ended}: {words}" if words else f"process {ended} without a word"
+
+
+def _main() -> None:
+    """Do the build that standard input asks for; answer with lines of JSON on what was standard output."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print as they like
+    os.nice(_NICENESS)
+
+    def say(**message: object) -> None:
+        print(json.dumps(message), file=answers, flush=True)
+
+    request = BuildRequest.model_validate_json(sys.stdin.read())
+    signal.alarm(request.limit_s)
+    try:
+        plan = build(request, lambda step, part: say(step=step, part=part))
+    except StationError as fault:
+        say(error=str(fault), kind=type(fault).__name__)
+        return
+    say(folder=str(plan.folder))
+
+
+if __name__ == "__main__":
+    _main()
