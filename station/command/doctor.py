@@ -1,63 +1,34 @@
 """`station doctor`: what this computer has and what is missing, for a person or a bug report. Main thread."""
 
 import json
-import os
-import platform
-import time
-from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any
+import logging
+from pathlib import Path
 
 import typer
+from rich.console import Console
 
-from shadowline import __version__
-from station.command.options import AsJson
+from station.command.options import AsJson, ConfigFile
+from station.doctor import Check, as_table, draw, draw_sum, examine, worst
 
 __all__ = ["doctor"]
 
 
-def doctor(as_json: AsJson = False) -> None:
-    """Show versions, the network runtimes that load, and whether the kernels are compiled for this processor."""
-    report = _report()
+def doctor(config: ConfigFile = Path("config.toml"), as_json: AsJson = False) -> None:
+    """Check this computer and the configuration, and say what mends each fault; exit code 1 when there is one."""
+    logging.disable(logging.WARNING)  # what others would log is a line of the report
+    checks = list(examine(config)) if as_json else _show(config)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
-        return
-    for name, value in report.items():
-        typer.echo(f"{name:<14} {_in_words(value)}")
+        typer.echo(json.dumps(as_table(checks), indent=2, ensure_ascii=False))
+    if worst(checks) == "fault":
+        raise typer.Exit(1)
 
 
-def _report() -> dict[str, Any]:
-    import onnxruntime  # after shadowline, which silences it
-
-    packages = [line.split(";")[0].strip() for line in requires("shadowline") or [] if "extra" not in line]
-    names = [name.split(">")[0].split("=")[0] for name in packages]
-    return {
-        "shadowline": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processors": os.cpu_count(),
-        "packages": {name: _version(name) for name in names},
-        "opencv": {name: _version(name) for name in ("opencv-python-headless", "opencv-python")},
-        "providers": onnxruntime.get_available_providers(),
-        "kernels": _kernels(),
-    }
-
-
-def _kernels() -> dict[str, Any]:
-    """Load the kernels and say how long it took, and whether any had to be compiled."""
-    start_s = time.monotonic()
-    from station.regions.compile import compiled_now
-
-    return {"compiled_now": compiled_now(), "loaded_s": round(time.monotonic() - start_s, 2)}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {'–' if inner is None else inner}" for name, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _show(config: Path) -> list[Check]:
+    """Print each check when it is done: loading a network runtime takes seconds."""
+    console = Console(highlight=False, soft_wrap=True)
+    checks = []
+    for check in examine(config):
+        console.print(draw(check, console.width))
+        checks.append(check)
+    console.print(draw_sum(checks))
+    return checks

@@ -186,6 +186,28 @@ def test_check_explains_and_schema_prints_the_configuration() -> None:
     assert json.loads(station("schema").stdout)["title"] == "Shadowline config.toml"
 
 
+def test_the_doctor_knows_this_computer_for_people_and_scripts() -> None:
+    said = station("doctor", COLUMNS="80").stdout
+    report = json.loads(station("doctor", "--json").stdout)
+    for check in report["checks"]:
+        assert f"{check['level']:<7}  {check['name']:<14}" in said
+        for command in check["mend"].splitlines():
+            assert f"→ {command}\n" in said
+    assert report["level"] in ("ok", "warning")
+    assert all(len(line) <= 80 for line in said.splitlines() if "→" not in line)
+
+
+def test_the_doctor_ends_with_1_where_there_is_a_fault(tmp_path: Path) -> None:
+    report = json.loads(station("doctor", "--json", code=1, STATION__ENGINE__TREADS="2").stdout)
+    faults = [check for check in report["checks"] if check["level"] == "fault"]
+    assert report["level"] == "fault"
+    assert [check["name"] for check in faults] == ["configuration"]
+    assert "did you mean threads" in faults[0]["found"]
+    missing = station("doctor", "--config", tmp_path / "none.toml", code=1)
+    assert "no such file" in missing.stdout
+    assert "Traceback" not in missing.stderr
+
+
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -291,7 +313,7 @@ def test_a_user_without_a_home_and_a_read_only_installation_starts_without_compi
     assert "compil" not in done.stderr
 
 
-@pytest.mark.parametrize("package", ["engines", "station.command", "training.quantize"])
+@pytest.mark.parametrize("package", ["engines", "station.command", "engines.precision"])
 def test_the_network_runtime_reports_to_nobody(tmp_path: Path, package: str) -> None:
     code = (
         f"import {package}, onnxruntime, engines\n"
