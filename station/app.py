@@ -1,51 +1,42 @@
 """The station: its threads, started downstream first and stopped upstream first. Main thread.
 
 capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
+                                        ▲ Models
+control (`station model`) ─► swap ──────┘
 """
 
 import gc
-import hashlib
 import sys
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
-from calibration import FlatField
-from engines import Engine
-from shadowline.errors import CalibrationError
 from station.camera import open_camera
 from station.capture import Capture
 from station.clock import Clock, HostClock
 from station.config import CameraConfig, Config
-from station.engine import open_engine
+from station.control import Control
 from station.event import (
     CameraLedger,
     CameraState,
-    EngineRecord,
     Heartbeat,
     Origin,
     StateEvent,
-    make_inspection_event,
 )
 from station.flat_field import open_flat_field
-from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
-from station.inspection import Inspection
-from station.inspector import Inspector
+from station.inspecting import Inspecting
 from station.ledger import Ledger, LedgerError
 from station.metrics import Metrics, MetricsServer
 from station.outbox import Outbox
 from station.publisher import Publisher
-from station.regions import open_finder
 from station.sinks.base import Sink
 from station.sinks.zeromq import ZeroMqSink
-from station.verdict import Judge, Verdict
+from station.swapper import Swapper
 from station.worker import Ready, Worker
 
 __all__ = ["Station"]
@@ -69,8 +60,6 @@ class Station:
         self._queue = FrameQueue(names, config.station.queue_frames)
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
-        self._origin = Origin(config.station.name, uuid.uuid4().hex[:12], "", config.sha256[:12])
-        self._engine = EngineRecord("starting", (), "")
         self._stop = threading.Event()
         self._captures: list[Capture] = []
         self.workers: list[Worker] = []
@@ -79,6 +68,17 @@ class Station:
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
         flat_fields = {camera.name: open_flat_field(camera) for camera in self.config.camera}
+        self._inspecting = Inspecting(
+            self.config,
+            flat_fields,
+            Origin(self.config.station.name, uuid.uuid4().hex[:12], "", self.config.sha256[:12]),
+            self._queue,
+            self.ledger,
+            self._outbox,
+            self._metrics,
+            self.clock,
+            self.first_verdict.set,
+        )
         with ExitStack() as starting:
             publisher = Publisher(
                 self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
@@ -88,7 +88,8 @@ class Station:
                 self.metrics_port = starting.enter_context(
                     MetricsServer(self.config.metrics, self._metrics.registry)
                 ).port
-            self._start(starting, "inspect", partial(self._inspect, flat_fields), self._queue.close)
+            self._start(starting, "inspect", self._inspecting.run, self._queue.close)
+            self._start_swapping(starting)
             gc.collect()
             gc.freeze()  # what is loaded by now stays: a full collection among frames would make one late
             starting.callback(gc.unfreeze)
@@ -130,6 +131,17 @@ class Station:
         self.workers.append(worker)
         running.enter_context(worker)
 
+    def _start_swapping(self, running: ExitStack) -> None:
+        inspecting = self._inspecting
+        swapper = Swapper(self.config, inspecting.opened.settled, inspecting.models, inspecting.report, self.clock)
+        self._metrics.watch_shadow(swapper.shadowed, swapper.disagreed)
+        self._start(running, "swap", swapper.run, swapper.stop)
+        if self.config.control.enabled:
+            control = Control(self.config, inspecting.models, swapper)
+            self._start(running, "control", control.run, control.stop)
+        if inspecting.opened.wanted:
+            swapper.swap(None, None)
+
     def _start_capture(self, running: ExitStack, config: CameraConfig) -> None:
         capture = Capture(
             config,
@@ -144,47 +156,9 @@ class Station:
         self._captures.append(capture)
         self._start(running, f"capture {config.name}", capture.run, self._stop.set)
 
-    def _inspect(self, flat_fields: dict[str, FlatField | None], ready: Ready) -> None:
-        """Inspect until the queue is closed and empty. Inspect thread."""
-        with closing(self._queue), open_engine(self.config.engine) as engine:
-            self._name_engine(engine, flat_fields)
-            finders = {name: open_finder(self.config.regions, field) for name, field in flat_fields.items()}
-            judge = Judge(self.config.verdict, engine.card.labels, engine.card.confidence_floor)
-            inspector = Inspector(finders, engine, judge, self.config.station.budget_ms, self.clock)
-            ready()
-            while (item := self._queue.get()) is not None:
-                if isinstance(item, Frame):
-                    self._settle(inspector.inspect(item))
-                    inspector.learn(item)
-                    self._queue.give_back(item)
-                else:
-                    for inspection in inspector.miss(item):
-                        self._settle(inspection)
-
-    def _settle(self, inspection: Inspection) -> None:
-        """Enter the inspection in the ledger and send its event."""
-        verdict, reason = inspection.verdict, inspection.reason
-        if not self.first_verdict.is_set():
-            if reason == InvalidReason.CALIBRATION:
-                raise CalibrationError(inspection.detail)
-            if verdict is not Verdict.INVALID:
-                self.first_verdict.set()
-        self.ledger.settle(inspection.about.camera, inspection.sequence, verdict, reason, inspection.late)
-        self._outbox.put(make_inspection_event(inspection, self._origin, self.config.station.budget_ms))
-
-    def _name_engine(self, engine: Engine, flat_fields: dict[str, FlatField | None]) -> None:
-        self._engine = EngineRecord(engine.name, engine.card.labels, engine.sha256)
-        self._metrics.set_engine(self._engine)
-        gains = [field.gain.tobytes() for field in flat_fields.values() if field]
-        self._origin = msgspec.structs.replace(
-            self._origin,
-            model=f"{engine.card.name} {engine.sha256[:12]}",
-            calibration=hashlib.sha256(b"".join(gains)).hexdigest()[:12] if gains else None,
-        )
-
     def _report(self, camera: str, state: CameraState, detail: str) -> None:
         """Send a camera's new state. Capture threads."""
-        self._outbox.put(StateEvent(0, self._origin, camera, state, detail, self.clock.utc_ns(), 0))
+        self._outbox.put(StateEvent(0, self._inspecting.origin, camera, state, detail, self.clock.utc_ns(), 0))
 
     def _open_sinks(self) -> list[Sink]:
         """Make the sinks. Publish thread."""
@@ -196,7 +170,7 @@ class Station:
         """Make a heartbeat of the moment. Publish thread."""
         states = {capture.name: capture.state for capture in self._captures}
         return Heartbeat(
-            origin=self._origin,
+            origin=self._inspecting.origin,
             published_ns=0,
             interval_s=self.config.publish.heartbeat_s,
             last_event=self._outbox.last_event,
@@ -210,6 +184,6 @@ class Station:
                 )
                 for camera, account in self.ledger.accounts.items()
             },
-            engine=self._engine,
+            engine=self._inspecting.engine,
             dropped=dropped,
         )

@@ -12,13 +12,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 __all__ = [
+    "AutoEngineConfig",
     "CameraBase",
     "CameraConfig",
     "Config",
+    "ControlConfig",
+    "EngineBase",
     "EngineConfig",
     "FakeEngineConfig",
     "MetricsConfig",
     "OnnxRuntimeConfig",
+    "PlanBase",
     "PublishConfig",
     "PythonCameraConfig",
     "RegionsConfig",
@@ -27,7 +31,9 @@ __all__ = [
     "SimulatedConfig",
     "SimulatedFaults",
     "StationConfig",
+    "SwapConfig",
     "Table",
+    "TensorRtConfig",
     "VerdictConfig",
     "folder",
 ]
@@ -194,18 +200,58 @@ class RegionsConfig(Table):
     """A frame whose mean is below is dark: lamp off, shutter closed."""
 
 
-class OnnxRuntimeConfig(Table):
+class EngineBase(Table):
+    """What every engine that runs a model file has."""
+
+    model: ConfigPath | None = None
+    """The model file; without it the shipped model is used."""
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 32
+    """Most crops in one run; more are classified in several."""
+    keep_warm_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
+    """After so long without a frame the network is run once, since a GPU that idles is slow again; 0 never does."""
+
+
+class OnnxRuntimeConfig(EngineBase):
     """ONNX Runtime on the CPU, or on a GPU by its CUDA provider."""
 
     backend: Literal["onnx_runtime"] = "onnx_runtime"
-    model: ConfigPath | None = None
-    """The model file; without it the shipped model is used."""
     provider: Literal["cpu", "cuda"] = "cpu"
     """Where it runs; a provider that does not load is refused, never replaced."""
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of one network run."""
-    max_batch: Annotated[int, Field(ge=1, le=256)] = 32
-    """Most crops in one run; more are classified in several."""
+
+
+class PlanBase(EngineBase):
+    """What a TensorRT plan is built for."""
+
+    gpu: Annotated[int, Field(ge=0, le=63)] = 0
+    """Number of the GPU, as nvidia-smi counts them."""
+    precision: Literal["fp32", "fp16", "int8"] | None = None
+    """Precision of the plan; without it that of the model file."""
+    opt_batch: Annotated[int, Field(ge=1, le=256)] = 8
+    """Crops in one run that the plan is fastest for; at most `max_batch`."""
+    on_mismatch: Literal["rebuild", "refuse"] = "rebuild"
+    """Without a fitting plan: start on ONNX Runtime and build one in the background, or refuse to start."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of one network run, while ONNX Runtime on the CPU stands in."""
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        if self.opt_batch > self.max_batch:
+            raise ValueError(f"opt_batch {self.opt_batch} is over max_batch {self.max_batch}")
+        return self
+
+
+class TensorRtConfig(PlanBase):
+    """TensorRT on a GPU; ONNX Runtime on the CPU stands by and takes over when it fails."""
+
+    backend: Literal["tensor_rt"]
+
+
+class AutoEngineConfig(PlanBase):
+    """The best that this computer has: TensorRT, then ONNX Runtime's CUDA provider, then the CPU."""
+
+    backend: Literal["auto"]
 
 
 class FakeEngineConfig(Table):
@@ -222,9 +268,48 @@ def _backend(table: Any) -> Any:
 
 
 EngineConfig: TypeAlias = Annotated[
-    Annotated[OnnxRuntimeConfig, Tag("onnx_runtime")] | Annotated[FakeEngineConfig, Tag("fake")],
+    Annotated[OnnxRuntimeConfig, Tag("onnx_runtime")]
+    | Annotated[TensorRtConfig, Tag("tensor_rt")]
+    | Annotated[AutoEngineConfig, Tag("auto")]
+    | Annotated[FakeEngineConfig, Tag("fake")],
     Discriminator(_backend),
 ]
+
+
+class SwapConfig(Table):
+    """How a new model is built, proved and taken into use while the line runs, and when it is taken back."""
+
+    cache: ConfigPath | None = None
+    """Folder of built plans; without it the service's or the user's cache."""
+    workspace_mib: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
+    """GPU memory that TensorRT may use while it builds."""
+    max_flip_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """A build that gives more of the crops, or of one label's, another label than its file is refused."""
+    recent_crops: Annotated[int, Field(ge=0, le=100_000)] = 512
+    """Crops of the running line that are kept, for replay."""
+    max_disagreement: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A model that names more of the replayed or shadowed crops differently than the live one is refused."""
+    golden: ConfigPath | None = None
+    """Folder of pictures with true labels (one folder a label) that every new model must name as well."""
+    golden_loss: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """A model whose accuracy there is lower than the live one's by more than this is refused."""
+    shadow_crops: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    """Crops that a new model classifies beside the live one before it takes over."""
+    shadow_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """The shadow run ends after this long with what it has seen by then."""
+    probation_frames: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    """Frames after the switch during which a model that fails or makes decisions late is taken back."""
+    max_late_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Late decisions among the probation's frames, beyond those before the switch, that take a model back."""
+
+
+class ControlConfig(Table):
+    """The local socket of `station model`."""
+
+    enabled: bool = True
+    """Listen."""
+    endpoint: Annotated[str, Field(pattern=r"^(ipc://.+)?$")] = ""
+    """A socket file (ipc://…), open to this user alone; without it one in the user's runtime folder."""
 
 
 class RuleConfig(Table):
@@ -306,6 +391,8 @@ class Config(BaseSettings):
     verdict: VerdictConfig = VerdictConfig()
     publish: PublishConfig = PublishConfig()
     metrics: MetricsConfig = MetricsConfig()
+    swap: SwapConfig = SwapConfig()
+    control: ControlConfig = ControlConfig()
 
     @classmethod
     def settings_customise_sources(

@@ -3,6 +3,7 @@
 import difflib
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from pydantic_core import ErrorDetails
 from pydantic_settings.exceptions import SettingsError
 
 from shadowline.errors import ConfigError
-from station.config import CameraBase, Config, Table, folder
+from station.config import Config, Table, folder
 
 __all__ = ["load", "parse"]
 
-_TAGS = {"simulated", "replay", "python", "onnx_runtime", "fake"}
+_TAGS = {"simulated", "replay", "python", "onnx_runtime", "tensor_rt", "auto", "fake"}
 """Names of union members, which pydantic puts into the place of a fault."""
 
 
@@ -98,5 +99,12 @@ def _stands_in(values: Any, place: list[int | str]) -> bool:
 
 
 def _known_keys() -> set[str]:
-    tables: list[type[BaseModel]] = [Config, *Table.__subclasses__(), *CameraBase.__subclasses__()]
+    tables: list[type[BaseModel]] = [Config, *_kinds_of(Table)]
     return {key for table in tables for key in table.model_fields}
+
+
+def _kinds_of(table: type[Table]) -> Iterator[type[Table]]:
+    """Yield every class below `table`."""
+    for kind in table.__subclasses__():
+        yield kind
+        yield from _kinds_of(kind)

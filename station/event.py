@@ -1,7 +1,8 @@
 """The messages that leave the station, their JSON and its schema. Pure.
 
-Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `heartbeat`. Each message
-names its schema and version in `schema`; a change that an old reader would misread raises the version.
+Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `model` when the model is
+changed, `heartbeat`. Each message names its schema and version in `schema`; a change that an old reader would misread
+raises the version.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,8 @@ __all__ = [
     "Heartbeat",
     "InspectionEvent",
     "Message",
+    "ModelAction",
+    "ModelEvent",
     "Origin",
     "StageTimes",
     "StateEvent",
@@ -73,7 +76,7 @@ class InspectionEvent(msgspec.Struct, tag_field="schema", tag="shadowline.inspec
     """The one event of one announced frame."""
 
     event: int
-    """Counts all inspections and states of this run, without a gap, from 1."""
+    """Counts all messages of this run but heartbeats, without a gap, from 1."""
     origin: Origin
     camera: str
     sequence: int
@@ -117,6 +120,22 @@ class StateEvent(msgspec.Struct, tag_field="schema", tag="shadowline.state/1"):
     published_ns: int
 
 
+ModelAction: TypeAlias = Literal["building", "shadowing", "swapped", "refused", "kept", "rolled_back", "failed_over"]
+
+
+class ModelEvent(msgspec.Struct, tag_field="schema", tag="shadowline.model/1"):
+    """A model is being changed, or was."""
+
+    event: int
+    origin: Origin
+    action: ModelAction
+    model: str
+    """The one that the action is about, as in `origin.model`; before it is built, its file."""
+    detail: str
+    changed_ns: int
+    published_ns: int
+
+
 class CameraLedger(msgspec.Struct, frozen=True):
     """announced = inspected + the sum of invalid + what is on its way."""
 
@@ -133,6 +152,8 @@ class EngineRecord(msgspec.Struct, frozen=True):
     name: str
     labels: tuple[str, ...]
     sha256: str
+    why: str = ""
+    """Why this back end and no other."""
 
 
 class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"):
@@ -148,7 +169,7 @@ class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"
     """Messages that could not be handed on, by sink and reason."""
 
 
-Message: TypeAlias = InspectionEvent | StateEvent | Heartbeat
+Message: TypeAlias = InspectionEvent | StateEvent | ModelEvent | Heartbeat
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
@@ -199,6 +220,8 @@ def topic(message: Message) -> str:
             return f"inspection.{message.camera}"
         case StateEvent():
             return f"state.{message.camera}"
+        case ModelEvent():
+            return "model"
         case Heartbeat():
             return "heartbeat"
 

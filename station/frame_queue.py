@@ -55,8 +55,11 @@ class FrameQueue:
             self._waiting[item.camera].append(item)
             self._changed.notify_all()
 
-    def get(self) -> Frame | Missing | None:
-        """Wait for the item that arrived first; None when the queue is closed and empty. Inspect thread."""
+    def get(self, timeout_s: float | None = None) -> Frame | Missing | None:
+        """Wait for the item that arrived first; None when the queue is closed and empty. Inspect thread.
+
+        Raises `TimeoutError` when nothing came for `timeout_s`.
+        """
         with self._changed:
             while True:
                 heads = [waiting[0] for waiting in self._waiting.values() if waiting]
@@ -69,7 +72,8 @@ class FrameQueue:
                     return item
                 if self._closed:
                     return None
-                self._changed.wait()
+                if not self._changed.wait(timeout_s):
+                    raise TimeoutError
 
     def give_back(self, frame: Frame) -> None:
         """Take back the buffer of a frame that `get` returned; its picture must not be read any more."""

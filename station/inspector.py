@@ -1,37 +1,47 @@
 """Inspect a frame: regions, crops, labels, verdict, one after the other. Pure; called from the inspect thread."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Engine
 from shadowline.errors import CalibrationError, EngineError
 from station.clock import Clock
 from station.crops import cut_crops
 from station.frame import Frame, InvalidReason, Missing
 from station.inspection import Inspection, Stages
+from station.model import Model
 from station.regions import RegionFinder, Regions
-from station.verdict import Defect, Judge, Verdict
+from station.verdict import Defect, Verdict
 
 __all__ = ["Inspector"]
 
-_MAX_CROPS = 64
-"""Crops that fit the buffer at first; a configuration that allows more regions grows it once."""
-
 
 class Inspector:
-    """The steps from a frame to its inspection, with one finder a camera and one engine for all."""
+    """The steps from a frame to its inspection, with one finder a camera and one model for all."""
+
+    model: Model
+    """Names the regions; may be exchanged between two frames."""
+    previous: Model | None
+    """Takes over, in the same frame, when the model fails."""
+    failure: str
+    """Why `previous` took over; empty while it did not."""
 
     def __init__(
-        self, finders: Mapping[str, RegionFinder], engine: Engine, judge: Judge, budget_ms: float, clock: Clock
+        self,
+        finders: Mapping[str, RegionFinder],
+        model: Model,
+        budget_ms: float,
+        clock: Clock,
+        previous: Model | None = None,
     ) -> None:
+        self.model = model
+        self.previous = previous
+        self.failure = ""
         self._finders = finders
-        self._engine = engine
-        self._judge = judge
         self._budget_ns = round(budget_ms * 1e6)
         self._clock = clock
-        self._crops = self._make_crops(_MAX_CROPS)
 
     def inspect(self, frame: Frame) -> Inspection:
         """Return the one inspection of `frame`; what goes wrong on the way makes it `invalid`, never an exception."""
@@ -40,7 +50,7 @@ class Inspector:
             regions = self._find(frame, stages)
             if regions.invalid is not None:
                 return self._invalid(frame, frame.sequence, InvalidReason(regions.invalid), stages)
-            probabilities = self._classify(frame, regions, stages)
+            probabilities = self._classify_or_fall_back(frame, regions, stages)
         except CalibrationError as error:
             return self._invalid(frame, frame.sequence, InvalidReason.CALIBRATION, stages, str(error))
         except EngineError as error:
@@ -49,13 +59,21 @@ class Inspector:
             return self._invalid(frame, frame.sequence, InvalidReason.NOT_FINITE, stages)
         start_ns = self._clock.tick_ns()
         defects = self._name(regions, probabilities)
-        verdict, reason = self._judge.judge(defects)
+        verdict, reason = self.model.judge.judge(defects)
         stages.verdict_ns = self._clock.tick_ns() - start_ns
         return self._settle(frame, frame.sequence, verdict, reason, defects, stages)
 
     def learn(self, frame: Frame) -> None:
         """Let the finder learn from `frame`, which was just inspected; called when its event is on its way."""
         self._finders[frame.camera].learn(frame.image)
+
+    def keep_warm(self) -> None:
+        """Run the network on one old crop: a GPU that idles is slow again. If it fails the previous one takes over."""
+        try:
+            self.model.engine.classify(self.model.room(1)[:1])
+        except EngineError as error:
+            with suppress(EngineError):
+                self._fall_back(error)
 
     def miss(self, missing: Missing) -> Iterator[Inspection]:
         """Yield an `invalid` inspection for each frame of the run `missing`."""
@@ -68,15 +86,27 @@ class Inspector:
         stages.regions_ns = self._clock.tick_ns() - start_ns
         return regions
 
+    def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
+        try:
+            return self._classify(frame, regions, stages)
+        except EngineError as error:
+            self._fall_back(error)
+            return self._classify(frame, regions, stages)
+
+    def _fall_back(self, error: EngineError) -> None:
+        """Take the previous model; raises `error` where there is none."""
+        if self.previous is None:
+            raise error
+        self.model, self.previous, self.failure = self.previous, None, str(error)
+
     def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
+        model = self.model
         if not len(regions):
-            return np.empty((0, len(self._judge.labels)), np.float32)
-        if len(regions) > len(self._crops):
-            self._crops = self._make_crops(len(regions))
+            return np.empty((0, len(model.judge.labels)), np.float32)
         start_ns = self._clock.tick_ns()
-        crops = cut_crops(frame.image, regions.box, self._engine.card.crop, self._crops)
+        crops = cut_crops(frame.image, regions.box, model.engine.card.crop, model.room(len(regions)))
         cut_ns = self._clock.tick_ns()
-        probabilities = self._engine.classify(crops)
+        probabilities = model.engine.classify(crops)
         stages.crops_ns = cut_ns - start_ns
         stages.classify_ns = self._clock.tick_ns() - cut_ns
         return probabilities
@@ -87,17 +117,13 @@ class Inspector:
         return tuple(
             Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth)
             for (label, confidence), box, area, depth in zip(
-                self._judge.name(probabilities),
+                self.model.judge.name(probabilities),
                 regions.box.tolist(),
                 regions.area.tolist(),
                 regions.depth.tolist(),
                 strict=True,
             )
         )
-
-    def _make_crops(self, count: int) -> NDArray[np.uint8]:
-        side = self._engine.card.crop.size_px
-        return np.zeros((count, 1, side, side), np.uint8)
 
     def _invalid(
         self, about: Frame | Missing, sequence: int, reason: InvalidReason, stages: Stages, detail: str = ""

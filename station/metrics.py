@@ -2,7 +2,7 @@
 thread writes; what the ledger already counts is read from it at the scrape and costs a frame nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from shadowline import __version__
 from shadowline.errors import ConfigError
 from station.config import MetricsConfig
-from station.event import EngineRecord, InspectionEvent, Message, StateEvent
+from station.event import EngineRecord, InspectionEvent, Message, ModelEvent, StateEvent
 from station.ledger import Ledger
 
 __all__ = ["Metrics", "MetricsServer"]
@@ -56,11 +56,20 @@ class Metrics:
             camera: (self._regions.labels(camera), self._last_frame.labels(camera)) for camera in ledger.accounts
         }
         self._of_label: dict[str, Counter] = {}
+        self._model_changes = Counter(
+            "station_model_changes", "What happened to models.", ["action"], registry=self.registry
+        )
 
     def set_engine(self, engine: EngineRecord) -> None:
-        """Name the network, and give each of its labels a series from the start. Inspect thread, before ready."""
-        self._engine.info({"name": engine.name, "sha256": engine.sha256})
-        self._of_label = {label: self._defects.labels(label) for label in (*engine.labels, "unknown")}
+        """Name the network, and give each of its labels a series from the start. Inspect thread, between frames."""
+        self._engine.info({"name": engine.name, "sha256": engine.sha256, "why": engine.why})
+        self._of_label |= {
+            label: self._defects.labels(label) for label in (*engine.labels, "unknown") if label not in self._of_label
+        }
+
+    def watch_shadow(self, shadowed: Mapping[str, int], disagreed: Mapping[str, int]) -> None:
+        """Show these counts by label, which the swap thread keeps. Main thread, once."""
+        self.registry.register(_ShadowCollector(shadowed, disagreed))
 
     def count_clock_step(self) -> None:
         """Count a step of the UTC clock. Capture thread."""
@@ -74,6 +83,8 @@ class Metrics:
             case StateEvent():
                 for state in _STATES:
                     self._state.labels(message.camera, state).set(state == message.state)
+            case ModelEvent():
+                self._model_changes.labels(message.action).inc()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -118,6 +129,24 @@ class _LedgerCollector(Collector):
             late.add_metric([camera], account.late)
             depth.add_metric([camera], self._queue_depth(camera))
         yield from (announced, frames, late, depth)
+
+
+class _ShadowCollector(Collector):
+    """Reads the swap thread's counts at each scrape."""
+
+    def __init__(self, shadowed: Mapping[str, int], disagreed: Mapping[str, int]) -> None:
+        self._shadowed = shadowed
+        self._disagreed = disagreed
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for name, words, counts in (
+            ("station_shadow_crops", "Crops that a candidate model named too.", self._shadowed),
+            ("station_shadow_disagreements", "Of these, named otherwise.", self._disagreed),
+        ):
+            family = CounterMetricFamily(name, words, labels=["label"])
+            for label, count in dict(counts).items():
+                family.add_metric([label], count)
+            yield family
 
 
 class MetricsServer:

@@ -2,10 +2,13 @@
 
 import threading
 from collections import deque
+from typing import TypeAlias
 
-from station.event import InspectionEvent, StateEvent
+from station.event import InspectionEvent, ModelEvent, StateEvent
 
 __all__ = ["Outbox"]
+
+Numbered: TypeAlias = InspectionEvent | StateEvent | ModelEvent
 
 
 class Outbox:
@@ -16,13 +19,13 @@ class Outbox:
 
     def __init__(self, max_events: int) -> None:
         self._max_events = max_events
-        self._waiting: deque[InspectionEvent | StateEvent] = deque()
+        self._waiting: deque[Numbered] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self.last_event = 0
         self.dropped = 0
 
-    def put(self, message: InspectionEvent | StateEvent) -> None:
+    def put(self, message: Numbered) -> None:
         """Number `message` and hand it over. Any thread."""
         with self._changed:
             self.last_event += 1
@@ -34,7 +37,7 @@ class Outbox:
             if len(self._waiting) == 1:
                 self._changed.notify()
 
-    def take(self, timeout_s: float) -> list[InspectionEvent | StateEvent]:
+    def take(self, timeout_s: float) -> list[Numbered]:
         """Wait up to `timeout_s` for messages and return all that wait; none on time-out. Publish thread."""
         with self._changed:
             if not self._waiting and not self._closed:

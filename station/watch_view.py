@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from station.event import CameraLedger, Heartbeat, InspectionEvent, Message, StateEvent
+from station.event import CameraLedger, Heartbeat, InspectionEvent, Message, ModelEvent, StateEvent
 
 __all__ = ["View", "describe"]
 
@@ -29,6 +29,7 @@ class View:
     defects: deque[tuple[InspectionEvent, int]] = field(default_factory=lambda: deque(maxlen=8))
     labels: Counter[str] = field(default_factory=Counter)
     last_reject: InspectionEvent | None = None
+    model_change: ModelEvent | None = None
     last_event: int = 0
     run: str = ""
     missed: int = 0
@@ -46,6 +47,9 @@ class View:
         self.last_event = message.event
         if isinstance(message, StateEvent):
             self.states[message.camera] = message.state
+            return
+        if isinstance(message, ModelEvent):
+            self.model_change = message
             return
         self.recent.append((now_s, message))
         if message.defects:
@@ -74,6 +78,11 @@ class View:
             text.append(f"\nthis view missed {self.missed} messages; the station did not", style="yellow")
         for place, count in beat.dropped.items():
             text.append(f"\n{count} messages dropped at {place}", style="yellow")
+        if (change := self.model_change) is not None:
+            bad = change.action in ("refused", "rolled_back", "failed_over")
+            text.append(
+                f"\nmodel {change.action.replace('_', ' ')}: {change.detail}", style="yellow" if bad else "cyan"
+            )
         return Panel(text, title="Shadowline")
 
     def _cameras(self, now_s: float) -> Table:
@@ -149,6 +158,8 @@ def describe(message: Message) -> str:
             ).rstrip()
         case StateEvent():
             return f"{message.event} {message.camera} {message.state}  {message.detail}".rstrip()
+        case ModelEvent():
+            return f"{message.event} model {message.action} {message.model}  {message.detail}".rstrip()
         case Heartbeat():
             frames = "; ".join(
                 f"{camera} {account.state} announced {account.announced} inspected {account.inspected}"

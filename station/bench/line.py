@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import zmq
 
-from station.event import Heartbeat, InspectionEvent, decode
+from station.event import Heartbeat, InspectionEvent, Message, decode
 
-__all__ = ["measure_flood", "measure_paced", "run_user_script"]
+__all__ = ["RunningLine", "measure_flood", "measure_paced", "run_user_script", "running"]
 
 _FLOOD_S = 5.0
 _PACED_S = 10.0
@@ -37,23 +37,26 @@ endpoint = "ipc://{folder}/events"
 heartbeat_s = 0.5
 [metrics]
 port = 0
+[control]
+endpoint = "ipc://{folder}/control"
 """
 
 
 @dataclass(slots=True)
-class _Line:
+class RunningLine:
     """A running daemon: its process, its heartbeats or events, and where its metrics are."""
 
     process: subprocess.Popen[str]
     socket: zmq.Socket[bytes]
     metrics_url: str
+    folder: Path
+    """Where its sockets are."""
 
-    def receive(self) -> Heartbeat | InspectionEvent | None:
+    def receive(self) -> Message | None:
         """Return the next message, None when none came for a second."""
         if not self.socket.poll(1000):
             return None
-        message = decode(self.socket.recv_multipart()[-1])
-        return message if isinstance(message, Heartbeat | InspectionEvent) else None
+        return decode(self.socket.recv_multipart()[-1])
 
     @property
     def rss_mib(self) -> float:
@@ -62,11 +65,14 @@ class _Line:
 
 
 @contextmanager
-def _running(regions: int, rate_hz: float, topic: bytes) -> Iterator[_Line]:
-    """Start the daemon and subscribe to `topic`; on leaving, stop it and insist that it drained well."""
+def running(regions: int, rate_hz: float, topic: bytes, tables: str = "") -> Iterator[RunningLine]:
+    """Start the daemon and subscribe to `topic`; on leaving, stop it and insist that it drained well.
+
+    `tables` are added to its configuration; `{folder}` in them is the line's folder.
+    """
     with tempfile.TemporaryDirectory() as folder, zmq.Context(io_threads=1) as context:
         config = Path(folder, "config.toml")
-        config.write_text(_CONFIG.format(regions=regions, rate_hz=rate_hz, folder=folder))
+        config.write_text((_CONFIG + tables).format(regions=regions, rate_hz=rate_hz, folder=folder))
         process = subprocess.Popen(
             [sys.executable, "-m", "station", "run", "--config", str(config)],
             stdout=subprocess.PIPE,
@@ -79,7 +85,7 @@ def _running(regions: int, rate_hz: float, topic: bytes) -> Iterator[_Line]:
         socket.subscribe(topic)
         socket.connect(f"ipc://{folder}/events")
         try:
-            yield _Line(process, socket, _wait_until_ready(process))
+            yield RunningLine(process, socket, _wait_until_ready(process), Path(folder))
         finally:
             socket.close()
             process.send_signal(signal.SIGTERM)
@@ -103,7 +109,7 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> str:
 
 def measure_flood(regions: int) -> dict[str, Any]:
     """Return `fps` with a camera that is always ready, and resident memory at the start and end of it."""
-    with _running(regions, 0, b"heartbeat") as line:
+    with running(regions, 0, b"heartbeat") as line:
         first, start_mib = _beat(line), line.rss_mib
         last = first
         while last.published_ns - first.published_ns < _FLOOD_S * 1e9:
@@ -116,7 +122,7 @@ def measure_flood(regions: int) -> dict[str, Any]:
 def measure_paced(regions: int) -> dict[str, Any]:
     """Return capture-to-publish `p50_ms` and `p99_ms` at 60 Hz, scraped every second, and what became invalid."""
     latencies, invalid, late = [], 0, 0
-    with _running(regions, _RATE_HZ, b"inspection.") as line:
+    with running(regions, _RATE_HZ, b"inspection.") as line:
         end_s = time.monotonic() + _PACED_S
         scrape_s = time.monotonic()
         while (now_s := time.monotonic()) < end_s:
@@ -138,7 +144,7 @@ def measure_paced(regions: int) -> dict[str, Any]:
     }
 
 
-def _beat(line: _Line) -> Heartbeat:
+def _beat(line: RunningLine) -> Heartbeat:
     while not isinstance(message := line.receive(), Heartbeat):
         if message is None and line.process.poll() is not None:
             raise RuntimeError("the station ended while it was measured")

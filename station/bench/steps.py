@@ -6,11 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from engines import Engine, FakeEngine
+from engines import Engine, FakeEngine, OnnxRuntimeEngine
 from station.bench.regions import draw_strip
 from station.clock import HostClock
-from station.config import OnnxRuntimeConfig, PublishConfig, VerdictConfig
-from station.engine import open_engine
+from station.config import PublishConfig, VerdictConfig
 from station.event import EngineRecord, Origin, encode, make_inspection_event
 from station.frame import Frame, Image
 from station.frame_queue import FrameQueue
@@ -18,6 +17,7 @@ from station.inspection import Inspection, Stages
 from station.inspector import Inspector
 from station.ledger import Ledger
 from station.metrics import Metrics
+from station.model import Model
 from station.outbox import Outbox
 from station.regions import Regions
 from station.sinks.zeromq import ZeroMqSink
@@ -41,7 +41,7 @@ def median_us(step: Callable[[], object], repeats: int) -> float:
 
 def time_classify() -> dict[str, float]:
     """Return microseconds a crop of the shipped model at batch 1, 8 and 32, one thread."""
-    with open_engine(OnnxRuntimeConfig()) as engine:
+    with OnnxRuntimeEngine() as engine:
         side, random = engine.card.crop.size_px, np.random.default_rng(0)
         batches = {n: random.integers(0, 256, (n, 1, side, side), np.uint8) for n in (1, 8, 32)}
         times = {n: median_us(partial(engine.classify, crops), 2000 // n) / n for n, crops in batches.items()}
@@ -100,8 +100,8 @@ def _one_frame(
     image: Image,
     engine: Engine,
 ) -> Callable[[], None]:
-    judge = Judge(VerdictConfig(), engine.card.labels, 0.5)
-    inspector = Inspector({"top": _ThreeRegions()}, engine, judge, 20.0, clock)
+    model = Model(engine, Judge(VerdictConfig(), engine.card.labels, 0.5))
+    inspector = Inspector({"top": _ThreeRegions()}, model, 20.0, clock)
 
     def step() -> None:
         sequence = ledger.announce("top").start

@@ -13,6 +13,7 @@ from rich.table import Table
 from station.bench.line import measure_flood, measure_paced, run_user_script
 from station.bench.regions import measure_regions
 from station.bench.steps import time_classify, time_event, time_overhead
+from station.bench.swap import measure_swaps
 
 __all__ = ["measure", "show"]
 
@@ -38,6 +39,8 @@ def measure() -> dict[str, Any]:
         if regions == 3:
             figures["rss_mib"] = flood["rss_mib"]
         figures["pipeline"][str(regions)] = {"fps": flood["fps"]} | measure_paced(regions)
+    progress.print("models swapped under way …")
+    figures["swap"] = measure_swaps()
     for regions in _SCRIPT_REGIONS:
         progress.print(f"the script a user would write, at {regions} regions a frame …")
         try:
@@ -81,6 +84,7 @@ def show(figures: dict[str, Any]) -> None:
         "classify",
         "event_us",
         "overhead_us",
+        "swap",
         "user_script",
         "rss_mib",
         "machine",

@@ -12,7 +12,9 @@ from shadowline.errors import StationError
 from station.command.bench import bench
 from station.command.check import check
 from station.command.doctor import doctor
+from station.command.engine import app as engine
 from station.command.inspect import inspect
+from station.command.model import app as model
 from station.command.run import run
 from station.command.schema import schema
 from station.command.watch import watch
@@ -23,6 +25,8 @@ __all__ = ["main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 for command in (run, watch, inspect, check, schema, doctor, bench):
     app.command()(command)
+app.add_typer(engine, name="engine")
+app.add_typer(model, name="model")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,15 +1,15 @@
 """`station check`: validate the configuration, open model and calibration, and say what the station would do."""
 
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from engines import Engine
 from station.command.options import ConfigFile
 from station.config import Config, ReplayConfig, SimulatedConfig
 from station.config_file import load
-from station.engine import open_engine
+from station.engine import OpenEngine, open_engine
 from station.flat_field import open_flat_field
 from station.verdict import Judge
 
@@ -20,15 +20,16 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     """Check the configuration, the model and the calibration, and explain them."""
     settings = load(config)
     console = Console(highlight=False, soft_wrap=True)
-    with open_engine(settings.engine) as engine:
+    with closing(open_engine(settings.engine, settings.swap)) as opened:
+        engine = opened.engine
         judge = Judge(settings.verdict, engine.card.labels, engine.card.confidence_floor)
         for camera in settings.camera:
             open_flat_field(camera)
-        _explain(console, settings, engine, judge)
+        _explain(console, settings, opened, judge)
     console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
 
 
-def _explain(console: Console, config: Config, engine: Engine, judge: Judge) -> None:
+def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
     for camera in config.camera:
@@ -40,9 +41,10 @@ def _explain(console: Console, config: Config, engine: Engine, judge: Judge) -> 
         flat_field = f", flat field {camera.flat_field}" if camera.flat_field else ", no flat field"
         table.add_row("camera", f"{camera.name}: {camera.type}{source}{flat_field}")
     table.add_row("regions", f"{config.regions.polarity}, background from {config.regions.background}")
+    engine = opened.engine
     card = engine.card
     table.add_row("model", f"{card.name}, {card.precision}, {card.crop.size_px} px crops, {engine.sha256[:12]}")
-    table.add_row("", f"on {engine.name}")
+    table.add_row("", f"on {engine.name}: {opened.why}")
     for split, metrics in card.metrics.items():
         table.add_row("", f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
     if card.not_for:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from station.crops import cut_crops, whole_image
 from station.engine import open_engine
 from station.frame import Frame, Image, InvalidReason
 from station.inspector import Inspector
+from station.model import Model
 from station.regions import open_finder
 from station.verdict import Defect, Judge, Verdict
 
@@ -100,7 +102,7 @@ class _PictureLine:
         regions = config.regions.model_copy(update={"background": "frame"})
         judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
         clock = HostClock()
-        self._inspector = Inspector({"file": open_finder(regions, None)}, engine, judge, 60_000, clock)
+        self._inspector = Inspector({"file": open_finder(regions, None)}, Model(engine, judge), 60_000, clock)
         self._engine = engine
         self._crop = np.zeros((1, 1, engine.card.crop.size_px, engine.card.crop.size_px), np.uint8)
 
@@ -132,8 +134,9 @@ def inspect(
     """
     read_any = False
     files = list(_find_files(paths))
-    with open_engine((settings := _settings(config)).engine) as engine:
-        line = _PictureLine(settings, engine)
+    settings = _settings(config)
+    with closing(open_engine(settings.engine, settings.swap)) as opened:
+        line = _PictureLine(settings, opened.engine)
         for file, shown in files:
             image = read_picture(file, _MAX_PIXELS)
             result = line.inspect(file, image)

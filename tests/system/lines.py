@@ -25,7 +25,7 @@ class ScriptCamera:
     """Delivers `settings.frames` pictures; one in ten carries a dark square when `settings.marks` is set.
 
     `lose_every`, `cut_every`, `repeat_every`, `unplug_every` count delivered pictures; `patient` says whether it can
-    wait for the line.
+    wait for the line; `pace_s` is the time between two pictures.
     """
 
     delivered: ClassVar[Counter[str]] = Counter()
@@ -36,7 +36,7 @@ class ScriptCamera:
     def __init__(self, config: PythonCameraConfig, clock: Clock) -> None:
         self._name = config.name
         self._clock = clock
-        self._of = {"frames": 0, "size_px": 32, "patient": True} | config.settings
+        self._of = {"frames": 0, "size_px": 32, "patient": True, "pace_s": 0.0} | config.settings
         self.features = frozenset({CAN_WAIT} if self._of["patient"] else ())
         side = self._of["size_px"]
         self._plain = np.full((side, side), 120, np.uint8)
@@ -63,6 +63,8 @@ class ScriptCamera:
             frame_id += 2 if self._every("lose_every", number) else 1
             marked = self._of.get("marks") and number % 10 == 0
             rows = 3 if self._every("cut_every", number) else None
+            if self._of["pace_s"]:
+                threading.Event().wait(self._of["pace_s"])
             exposure = Exposure(
                 self._marked if marked else self._plain, frame_id, self._clock.utc_ns(), valid_rows=rows
             )

@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engines import FakeEngine
 from shadowline.errors import CameraError, EngineError
-from station import app
+from station import app, inspecting
 from station.app import Station
-from station.config import Config
+from station.config import Config, FakeEngineConfig
+from station.engine import OpenEngine
 from station.event import InspectionEvent
 from tests.system.lines import Listener, ScriptCamera, listening, make_config
 
@@ -56,7 +57,10 @@ def heard(config: Config, max_frames: int | None = None) -> tuple[Station, Liste
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, classify: Classify) -> None:
-    monkeypatch.setattr(app, "open_engine", lambda config: FakeEngine(("defect",), classify))
+    def open_fake(config: object, swap: object) -> OpenEngine:
+        return OpenEngine(FakeEngine(("defect",), classify).__enter__(), FakeEngineConfig(backend="fake"), "")
+
+    monkeypatch.setattr(inspecting, "open_engine", open_fake)
 
 
 FAULTS = {
@@ -142,8 +146,8 @@ def test_the_finder_learns_from_each_frame_once_its_verdict_is_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    learn, put = app.Inspector.learn, app.Outbox.put
-    monkeypatch.setattr(app.Inspector, "learn", lambda self, frame: (order.append("learn"), learn(self, frame)))
+    learn, put = inspecting.Inspector.learn, app.Outbox.put
+    monkeypatch.setattr(inspecting.Inspector, "learn", lambda self, frame: (order.append("learn"), learn(self, frame)))
     monkeypatch.setattr(
         app.Outbox,
         "put",
@@ -166,7 +170,7 @@ def test_a_fault_of_the_station_itself_ends_it(tmp_path: Path, monkeypatch: pyte
     def broken(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise MemoryError("not an expected fault")
 
-    monkeypatch.setattr(app.Inspector, "inspect", broken)
+    monkeypatch.setattr(inspecting.Inspector, "inspect", broken)
     config = make_config(tmp_path, {"top": {"frames": 10**9, "marks": True}})
     ScriptCamera.gate.set()
     with pytest.raises(TypeError), Station(config) as station:

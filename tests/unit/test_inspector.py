@@ -8,6 +8,7 @@ from station.clock import ManualClock
 from station.config import VerdictConfig
 from station.frame import Frame, Image, InvalidReason, Missing
 from station.inspector import Inspector
+from station.model import Model
 from station.regions import Regions
 from station.verdict import Judge, Verdict
 
@@ -53,7 +54,7 @@ class Rig:
         engine = FakeEngine(("patches", "scratches"), classify)
         judge = Judge(VerdictConfig(), engine.card.labels, 0.5)
         with engine:
-            self.inspector = Inspector({"top": FixedFinder(found)}, engine, judge, 20.0, self.clock)
+            self.inspector = Inspector({"top": FixedFinder(found)}, Model(engine, judge), 20.0, self.clock)
         self.engine = engine
 
     def inspect(self):  # type: ignore[no-untyped-def]

@@ -1,0 +1,81 @@
+"""`station model`: see, swap and roll back the model of a running station, over its control socket. Main thread."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from station.command.options import AsJson, ConfigFile
+from station.config_file import load
+from station.control import ModelStatus, Request, Rollback, Status, Swap, ask, endpoint_of
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="See, swap and roll back the model of a running station.")
+
+_POLL_S = 0.2
+
+
+@app.command("status")
+def _status(config: ConfigFile = Path("config.toml"), as_json: AsJson = False) -> None:
+    """Show which model is live, which one is there to go back to, and how far a swap is."""
+    _print(ask(endpoint_of(load(config)), Status()), as_json)
+
+
+@app.command("swap")
+def _swap(
+    model: Annotated[Path, typer.Argument(help="The new model file, on the station's computer.")],
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"] | None, typer.Option(help="Convert it; without this the file's own precision.")
+    ] = None,
+    config: ConfigFile = Path("config.toml"),
+    as_json: AsJson = False,
+) -> None:
+    """Build a model, prove it, run it beside the live one, and switch to it between two frames.
+
+    The line runs on all the while. Exit code 1 when the new model was refused or taken back. A restart loads the model
+    that the configuration names: write the new one there to keep it.
+    """
+    _follow(endpoint_of(load(config)), Swap(str(model.absolute()), precision), as_json)
+
+
+@app.command("rollback")
+def _rollback(config: ConfigFile = Path("config.toml"), as_json: AsJson = False) -> None:
+    """Go back to the model before, between two frames."""
+    _follow(endpoint_of(load(config)), Rollback(), as_json)
+
+
+def _follow(endpoint: str, request: Request, as_json: bool) -> None:
+    """Send `request`, show the job until it ends, and its end."""
+    status = ask(endpoint, request)
+    job = status.job
+    told = TextColumn("{task.fields[detail]}")
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), told, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0, detail="")
+        while status.job == job and status.stage != "idle":
+            bar.update(task, description=status.stage, completed=status.part, detail=status.detail[:60])
+            time.sleep(_POLL_S)
+            status = ask(endpoint, Status())
+    _print(status, as_json)
+    if status.outcome != "kept":
+        raise typer.Exit(1)
+
+
+def _print(status: ModelStatus, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(status)))
+        return
+    typer.echo(f"live      {status.live}  on {status.engine}: {status.why}")
+    typer.echo(f"previous  {status.previous or 'none: nothing to go back to'}")
+    if status.golden is not None:
+        typer.echo(f"golden    {status.golden:.2%} named rightly")
+    if status.stage != "idle":
+        typer.echo(f"now       {status.stage} {status.part:.0%} {status.detail}")
+    if status.outcome:
+        typer.echo(f"last      {status.outcome.replace('_', ' ')}: {status.report}")

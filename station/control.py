@@ -1,0 +1,229 @@
+"""The local control socket: what `station model` asks of a running station. The control thread owns it.
+
+One request, one reply, JSON. The socket is a file open to this user alone; a request is bounded and checked, and what
+is none gets a reply that says so.
+"""
+
+import contextlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+import zmq
+
+from shadowline.errors import ConfigError, StationError
+from station.config import Config
+from station.models import Models
+from station.swapper import Swapper
+
+__all__ = ["Control", "ModelStatus", "Refused", "Reply", "Request", "Rollback", "Status", "Swap", "ask", "endpoint_of"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 16_384
+_POLL_MS = 200
+_MAX_PATH = 100
+_OTHER_S = 0.5
+_FILE_MODE = stat.S_IRUSR | stat.S_IWUSR
+
+
+class Status(msgspec.Struct, tag_field="do", tag="status", forbid_unknown_fields=True):
+    """Which model is live, and how far a swap is."""
+
+
+class Swap(msgspec.Struct, tag_field="do", tag="swap", forbid_unknown_fields=True):
+    """Bring in the model file `model`, an absolute path on the station's computer."""
+
+    model: str
+    precision: Literal["fp32", "fp16", "int8"] | None = None
+
+
+class Rollback(msgspec.Struct, tag_field="do", tag="rollback", forbid_unknown_fields=True):
+    """Bring back the previous model."""
+
+
+Request: TypeAlias = Status | Swap | Rollback
+
+
+class ModelStatus(msgspec.Struct, tag_field="reply", tag="status"):
+    """The reply to every request that was understood; after `swap` and `rollback` it carries the new job's number."""
+
+    live: str
+    engine: str
+    why: str
+    previous: str | None
+    golden: float | None
+    job: int
+    stage: str
+    detail: str
+    part: float
+    outcome: str | None
+    report: str
+    shadowed: dict[str, int]
+    disagreed: dict[str, int]
+
+
+class Refused(msgspec.Struct, tag_field="reply", tag="refused"):
+    """The reply to a request that can't be done or is none."""
+
+    error: str
+
+
+Reply: TypeAlias = ModelStatus | Refused
+
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def endpoint_of(config: Config) -> str:
+    """Return the control socket's endpoint: as configured, else one in the user's runtime folder.
+
+    Raises `ConfigError` when its path is longer than a socket's may be.
+    """
+    endpoint = config.control.endpoint
+    if not endpoint:
+        folder = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR")
+        place = Path(folder) if folder else Path(tempfile.gettempdir()) / f"shadowline-{os.getuid()}"
+        endpoint = f"ipc://{place / f'shadowline-{config.station.name}.control'}"
+    if len(os.fsencode(endpoint.removeprefix("ipc://"))) > _MAX_PATH:
+        raise ConfigError(f"[control] endpoint: {endpoint} is longer than a socket's path may be ({_MAX_PATH})")
+    return endpoint
+
+
+class Control:
+    """Runs in a `Worker`; answers requests until stopped."""
+
+    def __init__(self, config: Config, models: Models, swapper: Swapper) -> None:
+        self._config = config
+        self._models = models
+        self._swapper = swapper
+        self._stopping = threading.Event()
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Listen. Raises `ConfigError` when the socket can't be made."""
+        with _listening(endpoint_of(self._config)) as socket:
+            ready()
+            while not self._stopping.is_set():
+                if socket.poll(_POLL_MS):
+                    socket.send(msgspec.json.encode(self._answer(socket.recv_multipart())))
+
+    def stop(self) -> None:
+        """Let the thread end within its poll. Any thread."""
+        self._stopping.set()
+
+    def _answer(self, parts: list[bytes]) -> Reply:
+        try:
+            return self._do(_requests.decode(b"".join(parts)))
+        except _NO_JSON as fault:
+            return Refused(f"not a request of `station model`: {fault}")
+        except StationError as fault:
+            return Refused(str(fault))
+
+    def _do(self, request: Request) -> Reply:
+        match request:
+            case Status():
+                pass
+            case Swap():
+                if not Path(request.model).is_absolute():
+                    raise StationError(f"{request.model}: not an absolute path")
+                self._swapper.swap(Path(request.model), request.precision)
+            case Rollback():
+                self._swapper.roll_back()
+        return self._status()
+
+    def _status(self) -> ModelStatus:
+        live, previous, status = self._models.live, self._models.previous, self._swapper.status
+        return ModelStatus(
+            live=live.title,
+            engine=live.engine.name,
+            why=live.why,
+            previous=previous.title if previous else None,
+            golden=live.golden,
+            job=status.job,
+            stage=status.stage,
+            detail=status.detail,
+            part=round(status.part, 3),
+            outcome=status.outcome,
+            report=status.report,
+            shadowed=dict(self._swapper.shadowed),
+            disagreed=dict(self._swapper.disagreed),
+        )
+
+
+def ask(endpoint: str, request: Request, timeout_s: float = 5.0) -> ModelStatus:
+    """Send `request` to the station at `endpoint` and return its reply.
+
+    Raises `StationError` when it refuses, or when none answers within `timeout_s`.
+    """
+    with _socket(zmq.REQ) as socket:
+        socket.connect(endpoint)
+        socket.send(msgspec.json.encode(request))
+        if not socket.poll(round(timeout_s * 1e3)):
+            raise StationError(f"no station answers at {endpoint}: does one run with this configuration, as this user?")
+        try:
+            reply = _replies.decode(socket.recv())
+        except _NO_JSON as fault:
+            raise StationError(f"{endpoint}: what answers there is no station: {fault}") from fault
+    if isinstance(reply, Refused):
+        raise StationError(reply.error)
+    return reply
+
+
+@contextmanager
+def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
+    """Yield the bound socket; its file is open to this user alone and goes with it."""
+    path = Path(endpoint.removeprefix("ipc://"))
+    before = os.umask(0o077)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ConfigError(f"[control] endpoint {endpoint}: {fault.strerror}") from fault
+    finally:
+        os.umask(before)
+    if path.exists() and not path.is_socket():  # binding would delete it
+        raise ConfigError(f"[control] endpoint {endpoint}: a file that is no socket is in its place: name another")
+    if path.exists() and _answers(endpoint):
+        raise ConfigError(
+            f"[control] endpoint {endpoint}: another station listens there: give this one another name or endpoint"
+        )
+    with _socket(zmq.REP) as socket:
+        socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
+        try:
+            socket.bind(endpoint)
+            path.chmod(_FILE_MODE)
+        except (zmq.ZMQError, OSError) as fault:
+            raise ConfigError(f"[control] endpoint {endpoint}: {fault.strerror}") from fault
+        try:
+            yield socket
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        ask(endpoint, Status(), _OTHER_S)
+    except StationError:
+        return False
+    return True
+
+
+@contextmanager
+def _socket(kind: int) -> Iterator[zmq.Socket[bytes]]:
+    context = zmq.Context(io_threads=1)
+    socket = context.socket(kind)
+    socket.linger = 0
+    try:
+        yield socket
+    finally:
+        socket.close()
+        context.term()

@@ -1,0 +1,152 @@
+"""The inspect thread: takes frames, inspects, settles and sends them, and lets the model change between two of them."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+import msgspec
+
+from calibration import FlatField
+from shadowline.errors import CalibrationError
+from station.clock import Clock
+from station.config import Config, FakeEngineConfig
+from station.engine import OpenEngine, open_engine
+from station.event import EngineRecord, ModelAction, ModelEvent, Origin, make_inspection_event
+from station.frame import Frame, InvalidReason
+from station.frame_queue import FrameQueue
+from station.inspection import Inspection
+from station.inspector import Inspector
+from station.ledger import Ledger
+from station.metrics import Metrics
+from station.model import Model
+from station.models import Models
+from station.outbox import Outbox
+from station.regions import open_finder
+from station.swapper import make_model
+from station.verdict import Verdict
+
+__all__ = ["Inspecting"]
+
+logger = logging.getLogger(__name__)
+
+_IDLE_S = 0.1
+
+
+class Inspecting:
+    """Runs in a `Worker`. `models`, `wanted` and `engine` are there when it is ready."""
+
+    models: Models
+    opened: OpenEngine
+
+    def __init__(
+        self,
+        config: Config,
+        flat_fields: Mapping[str, FlatField | None],
+        origin: Origin,
+        queue: FrameQueue,
+        ledger: Ledger,
+        outbox: Outbox,
+        metrics: Metrics,
+        clock: Clock,
+        first_verdict: Callable[[], None],
+    ) -> None:
+        """`origin` still lacks the model; `first_verdict` is called once, when a frame was really judged."""
+        gains = [field.gain.tobytes() for field in flat_fields.values() if field]
+        calibration = hashlib.sha256(b"".join(gains)).hexdigest()[:12] if gains else None
+        self.origin = msgspec.structs.replace(origin, calibration=calibration)
+        self.engine = EngineRecord("starting", (), "")
+        self._config = config
+        self._flat_fields = flat_fields
+        self._queue = queue
+        self._ledger = ledger
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._first_verdict: Callable[[], None] | None = first_verdict
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Inspect until the queue is closed and empty, then free the models."""
+        config = self._config
+        with closing(self._queue), closing(open_engine(config.engine, config.swap)) as opened:
+            live = make_model(opened.engine, config, opened.why)
+            reserve = make_model(opened.reserve, config, "the engine before it failed") if opened.reserve else None
+            finders = {name: open_finder(config.regions, field) for name, field in self._flat_fields.items()}
+            inspector = Inspector(finders, live, config.station.budget_ms, self._clock, reserve)
+            self.opened = opened
+            self.models = Models(live, reserve, config.swap.recent_crops)
+            with closing(self.models):
+                self._name(live)
+                ready()
+                self._work(inspector)
+
+    def _work(self, inspector: Inspector) -> None:
+        keep_warm_ms = 0.0 if isinstance(self._config.engine, FakeEngineConfig) else self._config.engine.keep_warm_ms
+        idle_s = keep_warm_ms / 1e3 or _IDLE_S
+        while True:
+            try:
+                item = self._queue.get(idle_s)
+            except TimeoutError:
+                self._idle(inspector, keep_warm_ms > 0)
+                continue
+            if item is None:
+                return
+            if isinstance(item, Frame):
+                self._inspect(inspector, item)
+            else:
+                for inspection in inspector.miss(item):
+                    self._settle(inspection)
+
+    def _inspect(self, inspector: Inspector, frame: Frame) -> None:
+        inspection = inspector.inspect(frame)
+        if inspector.failure:
+            self._fail_over(inspector)
+        self._settle(inspection)
+        inspector.learn(frame)
+        self.models.observe(frame, inspection, inspector)
+        self._queue.give_back(frame)
+        self._exchange(inspector)
+
+    def _idle(self, inspector: Inspector, keep_warm: bool) -> None:
+        """Between frames that are long in coming: keep the network warm, and let the model change all the same."""
+        if keep_warm:
+            inspector.keep_warm()
+            if inspector.failure:
+                self._fail_over(inspector)
+        self._exchange(inspector)
+
+    def _fail_over(self, inspector: Inspector) -> None:
+        """Tell that the previous model has taken over; the frame at hand is already its own."""
+        failed, failure = self.models.live, inspector.failure
+        self.models.fail_over(inspector)
+        self._name(inspector.model)
+        logger.error("model %s failed, %s takes over: %s", failed.title, inspector.model.title, failure)
+        self.report("failed_over", inspector.model.title, f"{failed.title} failed: {failure}")
+
+    def _exchange(self, inspector: Inspector) -> None:
+        if self.models.exchange(inspector):
+            self._name(inspector.model)
+
+    def _settle(self, inspection: Inspection) -> None:
+        """Enter the inspection in the ledger and send its event."""
+        verdict, reason = inspection.verdict, inspection.reason
+        if self._first_verdict is not None:
+            if reason == InvalidReason.CALIBRATION:
+                raise CalibrationError(inspection.detail)
+            if verdict is not Verdict.INVALID:
+                self._first_verdict()
+                self._first_verdict = None
+        self._ledger.settle(inspection.about.camera, inspection.sequence, verdict, reason, inspection.late)
+        self._outbox.put(make_inspection_event(inspection, self.origin, self._config.station.budget_ms))
+
+    def _name(self, model: Model) -> None:
+        """Let events, heartbeat and metrics name the model in use."""
+        engine = model.engine
+        self.engine = EngineRecord(engine.name, engine.card.labels, engine.sha256, model.why)
+        self.origin = msgspec.structs.replace(self.origin, model=model.title)
+        self._metrics.set_engine(self.engine)
+        logger.info("regions are named by %s on %s: %s", model.title, engine.name, model.why)
+
+    def report(self, action: ModelAction, model: str, detail: str) -> None:
+        """Send what happens to a model. Inspect and swap thread."""
+        self._outbox.put(ModelEvent(0, self.origin, action, model, detail, self._clock.utc_ns(), 0))

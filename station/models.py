@@ -1,0 +1,194 @@
+"""Where the inspect thread finds the model of the next frame, and where it leaves what a swap is judged by.
+
+The inspect thread pays for it one look a frame and, where regions were named, one copy of their crops.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import CropCut
+from station.crops import cut_crops
+from station.frame import Frame
+from station.inspection import Inspection
+from station.inspector import Inspector
+from station.model import Model
+
+__all__ = ["Models", "Sample", "Watch"]
+
+_SAMPLES = 64
+"""Frames that may wait for a shadow; while it is behind, further ones are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The crops uint8 [n,1,S,S] of one frame, and what the live model named them."""
+
+    crops: NDArray[np.uint8]
+    labels: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is counted from now on, and the crops as a candidate cuts them (`cut`), where one wants them."""
+
+    cut: CropCut | None = None
+    frames: int = 0
+    late: int = 0
+    crops: int = 0
+    classify_ns: int = 0
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+
+    @property
+    def late_share(self) -> float:
+        """Part of the frames that were decided late."""
+        return self.late / max(self.frames, 1)
+
+    @property
+    def us_per_crop(self) -> float:
+        """Mean time that naming one crop took."""
+        return self.classify_ns / 1e3 / max(self.crops, 1)
+
+
+class Models:
+    """The live model, the one before it, and at most one that waits for the next frame."""
+
+    def __init__(self, live: Model, previous: Model | None, recent_crops: int) -> None:
+        """Keep `recent_crops` of the last crops; `previous` stands by from the start, or None does."""
+        self.live = live
+        self.previous = previous
+        self._offered: Model | None = None
+        self._retired: list[Model] = []
+        self._watch: Watch | None = None
+        self._recent: deque[Sample] = deque()
+        self._recent_count = 0
+        self._max_recent = recent_crops
+        self._changed = threading.Condition()
+
+    def exchange(self, inspector: Inspector) -> bool:
+        """Bring the inspector the model that waits, between two frames; whether there was one. Inspect thread."""
+        offered = self._offered
+        if offered is None:
+            return False
+        with self._changed:
+            if self._offered is not offered:  # withdrawn meanwhile
+                return False
+            self._offered = None
+            if offered is self.live:  # it took over meanwhile from one that failed
+                return False
+            if self.previous is not offered:
+                self._retire(self.previous)
+            self.previous, self.live = self.live, offered
+            inspector.model, inspector.previous = self.live, self.previous
+            self._forget_recent()
+            self._changed.notify_all()
+        return True
+
+    def fail_over(self, inspector: Inspector) -> None:
+        """Note that the previous model has taken over from the live one, which is retired. Inspect thread."""
+        with self._changed:
+            self._retire(self.live)
+            self.live, self.previous = inspector.model, None
+            inspector.failure = ""
+            self._forget_recent()
+            self._changed.notify_all()
+
+    def observe(self, frame: Frame, inspection: Inspection, inspector: Inspector) -> None:
+        """Keep crops and figures of an inspected frame; its picture is still there. Inspect thread."""
+        defects, watch, model = inspection.defects, self._watch, inspector.model
+        sample = None
+        if defects and (self._max_recent or watch):
+            sample = Sample(model.room(len(defects))[: len(defects)].copy(), tuple(one.label for one in defects))
+            self._remember(sample)
+        if watch is None:
+            return
+        watch.frames += 1
+        watch.late += inspection.late
+        watch.crops += len(defects)
+        watch.classify_ns += inspection.stages.classify_ns
+        if sample and watch.cut and len(watch.samples) < _SAMPLES:
+            if watch.cut != model.engine.card.crop:
+                sample = Sample(_cut(frame, inspection, watch.cut), sample.labels)
+            watch.samples.append(sample)
+        with self._changed:
+            self._changed.notify_all()
+
+    def offer(self, model: Model) -> None:
+        """Let `model` name the regions from the next frame on. Swap thread."""
+        with self._changed:
+            self._offered = model
+
+    def withdraw(self) -> bool:
+        """Take back what was offered and not yet taken; whether there was such. Swap thread."""
+        with self._changed:
+            waiting, self._offered = self._offered is not None, None
+            return waiting
+
+    def start_watch(self, cut: CropCut | None = None) -> Watch:
+        """Count from now on into the value returned, which replaces the one before. Swap thread."""
+        watch = Watch(cut)
+        self._watch = watch
+        return watch
+
+    def stop_watch(self) -> None:
+        """Count no more. Swap thread."""
+        self._watch = None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a frame was watched or a model changed, or for `timeout_s`. Swap thread."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def wake(self) -> None:
+        """End a `wait`. Any thread."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def recent(self, cut: CropCut) -> Sample | None:
+        """Return the last crops as one sample; None without any, or when the live model cuts them otherwise."""
+        with self._changed:
+            kept, live = list(self._recent), self.live
+        if not kept or live.engine.card.crop != cut:
+            return None
+        return _join(kept)
+
+    def release(self) -> None:
+        """Free the models that are neither live nor previous any more. Swap thread."""
+        with self._changed:
+            retired, self._retired = self._retired, []
+        for model in retired:
+            model.engine.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Free all models, when nobody uses them any more."""
+        self._retired += [model for model in (self._offered, self.previous, self.live) if model is not None]
+        self.release()
+
+    def _retire(self, model: Model | None) -> None:
+        if model is not None:
+            self._retired.append(model)
+
+    def _forget_recent(self) -> None:
+        """Drop the last crops: they carry the names of a model that went."""
+        self._recent.clear()
+        self._recent_count = 0
+
+    def _remember(self, sample: Sample) -> None:
+        self._recent.append(sample)
+        self._recent_count += len(sample.labels)
+        while self._recent_count > self._max_recent:
+            self._recent_count -= len(self._recent.popleft().labels)
+
+
+def _cut(frame: Frame, inspection: Inspection, cut: CropCut) -> NDArray[np.uint8]:
+    boxes = np.array([defect.box_px for defect in inspection.defects], np.int32)
+    return cut_crops(frame.image, boxes, cut, np.empty((len(boxes), 1, cut.size_px, cut.size_px), np.uint8))
+
+
+def _join(samples: Sequence[Sample]) -> Sample:
+    labels = tuple(label for sample in samples for label in sample.labels)
+    return Sample(np.concatenate([sample.crops for sample in samples]), labels)
