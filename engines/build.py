@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,7 +63,8 @@ class BuildRequest(BaseModel):
     """Build for another machine's GPU of this compute capability, with TensorRT-RTX."""
     workspace_mib: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
     crops: Path | None = None
-    """Crops uint8 [n,1,S,S] as .npy: INT8 ranges are measured on every other one, parity on the rest."""
+    """Crops uint8 [n,1,s,s] as .npy, scaled as the model wants them: ranges come from every other one, parity from
+    the rest."""
     max_flip_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     limit_s: Annotated[int, Field(ge=1, le=86_400)] = 3600
     """A build process that takes longer is ended."""
@@ -72,7 +74,8 @@ def plan_key(request: BuildRequest, card: ModelCard) -> PlanKey:
     """Return the key of the plan that `request` asks for on this machine."""
     precision = request.precision or card.precision
     converted = precision == "int8" and card.precision != "int8"
-    calibration = hashlib.sha256(_calibration(request).tobytes()).hexdigest() if converted else ""
+    side = card.crop.size_px
+    calibration = hashlib.sha256(_calibration(request, side).tobytes()).hexdigest() if converted else ""
     facts: dict[str, Any] = {
         "model_sha256": file_sha256(request.model),
         "precision": precision,
@@ -124,7 +127,8 @@ def _fill(folder: Path, request: BuildRequest, key: PlanKey, reference: Engine, 
     converted = key.precision != reference.card.precision
     progress(f"converting to {key.precision}" if converted else f"taking it as it is, {key.precision}", 0.0)
     model = folder / "model.onnx"
-    card = convert(request.model, model, key.precision, _calibration(request) if key.calibration_sha256 else None)
+    side = reference.card.crop.size_px
+    card = convert(request.model, model, key.precision, _calibration(request, side) if key.calibration_sha256 else None)
     engine = model
     if key.runtime != "onnx_runtime":
         engine = folder / "engine.plan"
@@ -145,7 +149,7 @@ def _fill(folder: Path, request: BuildRequest, key: PlanKey, reference: Engine, 
     plan = Plan.write(folder, passport)
     if request.crops is not None and (converted or _runs_on_gpu(key)):
         progress("proving", 0.0)
-        parity = _prove(plan, reference, _proof(request, converted), request)
+        parity = _prove(plan, reference, _proof(request, converted, side), request)
         Plan.write(folder, passport.model_copy(update={"parity": parity}))
 
 
@@ -184,28 +188,32 @@ def _runs_on_gpu(key: PlanKey) -> bool:
     return key.runtime != "onnx_runtime" and key.driver != ANY
 
 
-def _calibration(request: BuildRequest) -> NDArray[np.uint8]:
+def _calibration(request: BuildRequest, side: int) -> NDArray[np.uint8]:
     if request.crops is None:
         raise EngineError(f"{request.model}: int8 needs crops to measure its ranges on: --crops FOLDER")
-    return _load(request.crops)[::2]
+    return _load(request.crops, side)[::2]
 
 
-def _proof(request: BuildRequest, converted: bool) -> NDArray[np.uint8]:
+def _proof(request: BuildRequest, converted: bool, side: int) -> NDArray[np.uint8]:
     """Return the crops for the parity: those that no range was measured on."""
     assert request.crops is not None
-    crops = _load(request.crops)
+    crops = _load(request.crops, side)
     return crops[1::2] if converted and len(crops) > 1 else crops
 
 
-def _load(path: Path) -> NDArray[np.uint8]:
+def _load(path: Path, side: int) -> NDArray[np.uint8]:
+    """Return the crops in `path`, scaled to `side` pixels where they were cut for another model."""
     try:
         with path.open("rb") as file:
             crops = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError) as fault:
         raise EngineError(f"{path}: no crops (.npy) can be read from it: {fault}") from fault
-    if crops.dtype != np.uint8 or crops.ndim != 4 or not len(crops):
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1] != 1 or not crops.size:
         raise EngineError(f"{path}: holds {crops.dtype} {crops.shape}, must be uint8 [n,1,S,S] with n ≥ 1")
-    return np.asarray(crops, np.uint8)
+    if crops.shape[2:] == (side, side):
+        return np.asarray(crops, np.uint8)
+    scaled = [cv2.resize(crop[0], (side, side), interpolation=cv2.INTER_AREA) for crop in crops]
+    return np.stack(scaled).astype(np.uint8, copy=False)[:, None]
 
 
 def _user() -> str:

@@ -70,18 +70,15 @@ def _configure(trt: Any, builder: Any, card: ModelCard, key: PlanKey, workspace_
 
 def _aim(trt: Any, config: Any, key: PlanKey) -> None:
     """Compile for the compute capability of `key`, whatever GPU is here."""
-    name = "SM" + key.capability.replace(".", "")
-    capability = trt.ComputeCapability.__members__.get(name)
-    if capability is None:
-        known = ", ".join(
-            one[2:-1] + "." + one[-1] for one in trt.ComputeCapability.__members__ if one.startswith("SM")
-        )
+    members = trt.ComputeCapability.__members__.items()
+    known = {f"{name[2:-1]}.{name[-1]}": member for name, member in members if name.startswith("SM")}
+    if key.capability not in known:
         raise EngineError(
-            f"TensorRT-RTX {key.version} does not build for compute capability {key.capability}, only for {known}: "
-            "use pip install 'shadowline[gpu]' or the CUDA provider of ONNX Runtime"
+            f"TensorRT-RTX {key.version} does not build for compute capability {key.capability}, "
+            f"only for {', '.join(known)}: use pip install 'shadowline[gpu]' or the CUDA provider of ONNX Runtime"
         )
     config.num_compute_capabilities = 1
-    config.set_compute_capability(capability, 0)
+    config.set_compute_capability(known[key.capability], 0)
 
 
 def _keep_probabilities(trt: Any, network: Any, card: ModelCard, model: Path) -> None:

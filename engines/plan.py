@@ -225,8 +225,8 @@ class PlanCache:
 
     def remove(self, folder: Path) -> int:
         """Remove one plan or left-over and return how many bytes it held."""
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         try:
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             shutil.rmtree(folder)
         except OSError as fault:
             raise EngineError(f"{folder}: can't be removed: {fault.strerror}") from fault
@@ -246,11 +246,11 @@ class PlanCache:
 
     def _abandoned(self, building: Path) -> bool:
         digest = building.name.removeprefix(_BUILDING).partition("-")[0]
-        with (self.folder / f".{digest}.lock").open("a") as lock:
-            try:
+        try:
+            with (self.folder / f".{digest}.lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
+        except OSError:  # it is held, or this user may not look
+            return False
         return True
 
     def _listing(self) -> list[Path]:

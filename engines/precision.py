@@ -38,7 +38,6 @@ __all__ = ["convert", "save_model"]
 
 Model: TypeAlias = Any
 """An `onnx.ModelProto`."""
-Node: TypeAlias = Any
 
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _QUANTISED = ["Conv", "Gemm", "Add", "GlobalAveragePool"]

@@ -19,7 +19,7 @@ from engines.cuda_driver import CudaGraph, pop_context
 from engines.flavour import load_flavour
 from engines.gpu import Gpu, find_gpu
 from engines.model import ModelCard
-from engines.plan import Plan, PlanKey
+from engines.plan import Plan, PlanKey, file_sha256
 from engines.warm_up import check_probabilities, noise_crops
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 
@@ -37,11 +37,11 @@ class TensorRtEngine:
 
     card: ModelCard
     sha256: str
+    """Hash of the model file in the plan's precision."""
 
     def __init__(self, plan: Plan, gpu: int = 0) -> None:
         key = plan.passport.key
         self.card = plan.passport.card
-        self.sha256 = key.model_sha256
         self.name = f"{key.runtime} {key.version} {key.precision}"
         self._plan = plan
         self._gpu = gpu
@@ -56,11 +56,13 @@ class TensorRtEngine:
         if trt.__version__ != key.version:
             raise EngineMismatch(f"{self._plan.folder}: version is {key.version}, installed is {trt.__version__}")
         content = self._plan.read_engine()
+        self.sha256 = file_sha256(self._plan.model)
         with ExitStack() as opening, _faults(cuda, self._plan):
             device = opening.enter_context(_Device(cuda, gpu))
             with device.current():
                 session = _Session(trt, cuda, device, self._plan, content)
                 opening.enter_context(session)
+            opening.callback(setattr, self, "_session", None)
             self._session = session
             for count in (1, key.profile.max_batch):
                 check_probabilities(self.classify(noise_crops(self.card, count)), str(self._plan.folder))
@@ -71,7 +73,6 @@ class TensorRtEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session = None
         try:
             self._opened.close()
         except EngineError as fault:

@@ -23,7 +23,7 @@ from station.model import Model
 from station.models import Models
 from station.outbox import Outbox
 from station.regions import open_finder
-from station.swapper import make_model
+from station.trial import make_model
 from station.verdict import Verdict
 
 __all__ = ["Inspecting"]

@@ -5,8 +5,6 @@ Compiling and every first contact with a model file happen in a process of their
 """
 
 import logging
-import subprocess
-import sys
 import tempfile
 import threading
 from collections import Counter
@@ -18,7 +16,6 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from engines import Engine
 from engines.build import BuildProcess, BuildRequest
 from engines.model import Precision
 from engines.plan import Plan
@@ -28,11 +25,10 @@ from station.config import Config, EngineConfig, SwapConfig
 from station.engine import build_request, open_plan
 from station.event import ModelAction
 from station.model import Model
-from station.models import Models, Sample, Watch
-from station.sample_crops import read_crops
-from station.verdict import Judge
+from station.models import Models, Watch
+from station.trial import disagreements, draw_crops_apart, make_model
 
-__all__ = ["Report", "Stage", "SwapStatus", "Swapper", "make_model"]
+__all__ = ["Report", "Stage", "SwapStatus", "Swapper"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +40,8 @@ Report: TypeAlias = Callable[[ModelAction, str, str], None]
 _ENOUGH_CROPS: Final = 128
 """Crops of the line that are enough to prove a build on; with fewer, drawn ones are taken."""
 _POLL_S: Final = 0.2
-_BATCH: Final = 32
+_IDLE_S: Final = 1.0
+"""How often models that failed are freed while no job comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +58,6 @@ class SwapStatus:
 
 class _RolledBack(StationError):
     """The new model was taken into use and given up again."""
-
-
-def make_model(engine: Engine, config: Config, why: str) -> Model:
-    """Return an entered engine with its judge, and how well it names the golden set where there is one.
-
-    Raises `ConfigError` when a rule of the configuration names a label that the model does not know.
-    """
-    judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
-    return Model(engine, judge, why, _golden_share(engine, config.swap.golden))
 
 
 class Swapper:
@@ -107,13 +95,12 @@ class Swapper:
     def run(self, ready: Callable[[], None]) -> None:
         """Do jobs until stopped."""
         ready()
-        while (job := self._next_job()) is not None:
-            try:
+        while not self._stopping:
+            if (job := self._next_job()) is not None:
                 outcome, report = self._finish(job)
-            finally:
                 self._models.stop_watch()
-                self._models.release()
-            self.status = replace(self.status, stage="idle", detail="", part=0.0, outcome=outcome, report=report)
+                self.status = replace(self.status, stage="idle", detail="", part=0.0, outcome=outcome, report=report)
+            self._models.release()
 
     def stop(self) -> None:
         """End the job under way, the live model staying as it is, and then the thread. Any thread."""
@@ -134,9 +121,10 @@ class Swapper:
             return self.status.job
 
     def _next_job(self) -> Callable[[], str] | None:
+        """Wait for a job; None when there was none for a while, or the station stops."""
         with self._wanted:
-            while self._job is None and not self._stopping:
-                self._wanted.wait()
+            if self._job is None and not self._stopping:
+                self._wanted.wait(_IDLE_S)
             job, self._job = self._job, None
             return None if self._stopping else job
 
@@ -180,7 +168,7 @@ class Swapper:
             if recent is not None and len(recent.labels) >= _ENOUGH_CROPS:
                 np.save(crops, recent.crops)
             else:
-                _draw_crops(crops)
+                draw_crops_apart(crops, 2 * _ENOUGH_CROPS)
             self._build = BuildProcess(request.model_copy(update={"crops": crops}))
             try:
                 return self._build.run(lambda step, part: self._enter("building", step, part))
@@ -201,7 +189,7 @@ class Swapper:
         sample = self._models.recent(candidate.engine.card.crop)
         if sample is None:
             return "nothing to replay"
-        disagreed = sum(_disagreements(candidate, sample).values())
+        disagreed = sum(disagreements(candidate, sample).values())
         self._refuse_disagreement(disagreed, len(sample.labels), "of the last crops")
         return f"{disagreed} of the last {len(sample.labels)} crops named otherwise"
 
@@ -219,7 +207,7 @@ class Swapper:
                 continue
             sample = watch.samples.popleft()
             seen += len(sample.labels)
-            found = _disagreements(candidate, sample)
+            found = disagreements(candidate, sample)
             self.shadowed.update(sample.labels)
             self.disagreed.update(found)
             otherwise.update(found)
@@ -283,31 +271,3 @@ class Swapper:
     @property
     def _swap_config(self) -> SwapConfig:
         return self._config.swap
-
-
-def _disagreements(candidate: Model, sample: Sample) -> Counter[str]:
-    """Return by the live model's label how many crops the candidate names otherwise."""
-    found: Counter[str] = Counter()
-    for start in range(0, len(sample.labels), _BATCH):
-        named = candidate.judge.name(candidate.engine.classify(sample.crops[start : start + _BATCH]))
-        labels = sample.labels[start : start + _BATCH]
-        found.update(label for label, (other, _) in zip(labels, named, strict=True) if label != other)
-    return found
-
-
-def _golden_share(engine: Engine, golden: Path | None) -> float | None:
-    """Return the part of the golden set that the engine names rightly; None without one."""
-    if golden is None:
-        return None
-    pictures = read_crops(golden, engine.card.crop, engine.card.labels)
-    if pictures.truth is None:
-        raise EngineError(f"{golden}: its folders are no labels of the model ({', '.join(engine.card.labels)})")
-    best = engine.classify(pictures.crops).argmax(1).tolist()
-    return float(np.mean([engine.card.labels[row] == label for row, label in zip(best, pictures.truth, strict=True)]))
-
-
-def _draw_crops(path: Path) -> None:
-    command = [sys.executable, "-m", "station.sample_crops", str(path), str(2 * _ENOUGH_CROPS)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EngineError(f"no crops could be drawn to prove the build on: {done.stderr.strip()[-200:]}")

@@ -39,6 +39,7 @@ MaxFlips: TypeAlias = Annotated[
 ]
 
 _DRAWN = 512
+_WHOLE = ("plan", "precision", "built (UTC)", "here")
 
 
 @app.command("build")
@@ -58,7 +59,7 @@ def _build(
     capability: Annotated[
         str | None, typer.Option(help="Build for another machine's GPU of this compute capability, such as 8.9.")
     ] = None,
-    workspace_mib: Annotated[int, typer.Option(min=1, help="GPU memory that the build may use.")] = 1024,
+    workspace_mib: Annotated[int, typer.Option(min=1, max=1 << 20, help="GPU memory that the build may use.")] = 1024,
     crops: CropsFolder = None,
     max_flips: MaxFlips = 0.02,
     out: Annotated[Path | None, typer.Option(help="Also write the converted model file here.")] = None,
@@ -86,7 +87,10 @@ def _build(
         with _progress() as show:
             plan = BuildProcess(request).run(show)
     if out is not None:
-        out.write_bytes(plan.model.read_bytes())
+        try:
+            out.write_bytes(plan.model.read_bytes())
+        except OSError as fault:
+            raise StationError(f"{out}: can't be written: {fault.strerror}") from fault
     if as_json:
         typer.echo(plan.passport.model_dump_json())
     else:
@@ -103,7 +107,7 @@ def _list(cache: CacheFolder = None, as_json: AsJson = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name in ("plan", "model", "precision", "runs on", "MB", "built (UTC)", "here"):
-        table.add_column(name, justify="right" if name == "MB" else "left", overflow="fold")
+        table.add_column(name, justify="right" if name == "MB" else "left", overflow="fold", no_wrap=name in _WHOLE)
     for plan in found:
         passport, key = plan.passport, plan.passport.key
         table.add_row(

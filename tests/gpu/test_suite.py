@@ -13,15 +13,16 @@ from engines.gpu import find_gpus
 from engines.plan import Plan
 from shadowline.errors import EngineError, EngineMismatch
 from tests.gpu.child import run_child
-from tests.gpu.engines import Refusal, Subject, damaged_copies, prepare
+from tests.gpu.engines import Backend, Refusal, Subject, damaged_copies, prepare
 from tests.gpu.report import as_markdown, missed
+from tests.gpu.section import Section
 from tests.gpu.suite import QUICK, SECTIONS, run_suite
 
 ROOT = Path(__file__).parents[2]
 CPU_ONLY = {"copies", "full_gpu"}
 
 
-def has_gpu():
+def has_gpu() -> bool:
     try:
         return bool(find_gpus())
     except EngineError:
@@ -31,13 +32,13 @@ def has_gpu():
 needs_gpu = pytest.mark.skipif(not has_gpu(), reason="no NVIDIA GPU")
 
 
-def run_command(*words):
+def run_command(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.gpu", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command writes for the shipped model on the CPU."""
     path = tmp_path_factory.mktemp("gpu") / "sub" / "gpu.json"
     done = run_command("--quick", "--backend", "cpu", "--model", str(shipped_model()), "--json", str(path))
@@ -46,7 +47,7 @@ def results(tmp_path_factory):
     return path
 
 
-def test_every_section_has_figures_or_a_reason(results):
+def test_every_section_has_figures_or_a_reason(results: Path) -> None:
     sections = json.loads(results.read_text())["sections"]
     assert set(sections) == {section.name for section in SECTIONS}
     for name, section in sections.items():
@@ -54,35 +55,35 @@ def test_every_section_has_figures_or_a_reason(results):
         assert bool(section["not_run"]) == (name in CPU_ONLY)
 
 
-def test_says_what_it_was_measured_on(results):
+def test_says_what_it_was_measured_on(results: Path) -> None:
     machine = json.loads(results.read_text())["machine"]
     assert machine["packages"]["onnxruntime"]
     assert machine["gpu"]
 
 
-def test_the_reference_agrees_with_itself(results):
+def test_the_reference_agrees_with_itself(results: Path) -> None:
     (rows,) = json.loads(results.read_text())["sections"]["correctness"]["engines"].values()
-    assert [row["batch"] for row in rows] == ["all", 1, 7, 8, 32, 33, 100]
+    assert [row["batch"] for row in rows] == ["drawn", "noise", 1, 7, 8, 32, 33, 100]
     assert [row["flips"] for row in rows] == [0] * len(rows)
 
 
-def test_the_markdown_tells_figures_and_what_was_not_run(results):
+def test_the_markdown_tells_figures_and_what_was_not_run(results: Path) -> None:
     text = results.with_suffix(".md").read_text()
     assert text == as_markdown(json.loads(results.read_text()))
     assert "| cpu int8 neu-compact | both |" in text
     assert "**not run**: cpu int8 neu-compact: an engine on the CPU copies nothing" in text
 
 
-def test_a_missed_target_is_told(results):
+def test_a_missed_target_is_told(results: Path) -> None:
     report = json.loads(results.read_text())
     assert missed(report) == []
     (rows,) = report["sections"]["correctness"]["engines"].values()
     rows[0]["met"] = False
     (words,) = missed(report)
-    assert "Answers against ONNX Runtime on the CPU: cpu int8 neu-compact: batch all" in words
+    assert "Answers against ONNX Runtime on the CPU: cpu int8 neu-compact: batch drawn" in words
 
 
-def test_what_can_not_be_had_is_not_run_with_its_reason(tmp_path):
+def test_what_can_not_be_had_is_not_run_with_its_reason(tmp_path: Path) -> None:
     found = prepare([shipped_model()], ["cuda"], tmp_path, print)
     if not has_gpu():
         (refusal,) = found
@@ -93,14 +94,14 @@ def test_what_can_not_be_had_is_not_run_with_its_reason(tmp_path):
         assert not any(section["engines"] for section in results["sections"].values())
 
 
-def test_a_model_that_is_none_ends_the_command_in_one_line(tmp_path):
+def test_a_model_that_is_none_ends_the_command_in_one_line(tmp_path: Path) -> None:
     done = run_command("--quick", "--model", str(tmp_path / "nowhere.onnx"), "--json", str(tmp_path / "gpu.json"))
     assert done.returncode == 2
     assert "No such file" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_process_that_dies_with_the_engine_is_told_apart_from_one_that_leaves_it(tmp_path):
+def test_a_process_that_dies_with_the_engine_is_told_apart_from_one_that_leaves_it(tmp_path: Path) -> None:
     subject = Subject("cpu", "int8", shipped_model(), shipped_model())
     assert run_child(subject) == "answered"
     assert run_child(subject, "kill") == "answered died of SIGKILL"
@@ -108,7 +109,7 @@ def test_a_process_that_dies_with_the_engine_is_told_apart_from_one_that_leaves_
     assert run_child(damaged).startswith("refused: ")
 
 
-def test_copies_of_a_plan_are_damaged_as_they_say(tmp_path):
+def test_copies_of_a_plan_are_damaged_as_they_say(tmp_path: Path) -> None:
     request = BuildRequest(model=shipped_model(), cache=tmp_path / "plans", target="tensor_rt", capability="8.9")
     plan = BuildProcess(request).run(lambda step, part: None)
     copies = damaged_copies(Subject("tensor_rt", "int8", shipped_model(), plan.folder), tmp_path)
@@ -123,7 +124,9 @@ def test_copies_of_a_plan_are_damaged_as_they_say(tmp_path):
 @needs_gpu
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 @pytest.mark.parametrize("backend", ["tensor_rt", "cuda"])
-def test_keeps_its_targets_on_the_gpu(tmp_path_factory, backend, section):
+def test_keeps_its_targets_on_the_gpu(
+    tmp_path_factory: pytest.TempPathFactory, backend: Backend, section: Section
+) -> None:
     cache = tmp_path_factory.getbasetemp() / "plans"
     for found in prepare([shipped_model()], [backend], cache, print):
         if isinstance(found, Refusal):

@@ -179,6 +179,34 @@ def test_the_daemon_never_loads_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+def test_a_station_that_runs_has_loaded_nothing_that_trains_or_builds(tmp_path: Path) -> None:
+    code = (
+        "import sys, station.command\n"
+        "try:\n"
+        "    station.command.main()\n"
+        "finally:\n"
+        "    print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "--max-frames", "30"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        cwd=ROOT,
+        env=environment(
+            **own_ports(tmp_path),
+            STATION__CONTROL__ENDPOINT=f"ipc://{tmp_path}/control",
+            STATION__ENGINE__BACKEND="auto",
+        ),
+        check=True,
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert ledger_of(done.stdout)["announced"] == 30
+    assert {"onnxruntime", "station"} <= loaded
+    assert not loaded & {"torch", "onnx", "onnxscript", "training"}
+    assert "tensorrt_rtx" not in loaded or "no TensorRT" not in done.stderr
+
+
 def test_check_explains_and_schema_prints_the_configuration() -> None:
     said = station("check").stdout
     for word in ("top: simulated, 2048×1000", "scratches: reject if area ≥ 30 px", "unknown: reject", "good"):

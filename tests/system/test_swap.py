@@ -21,6 +21,7 @@ from station.app import Station
 from station.config import Config, EngineConfig
 from station.control import ModelStatus, Rollback, Status, Swap, ask
 from station.event import InspectionEvent, ModelEvent
+from tests.ensemble import CARD, write_ensemble
 from tests.system.lines import Listener, ScriptCamera, listening, make_config
 
 MODELS = Path(swapper.__file__).parents[1] / "engines" / "models"
@@ -160,6 +161,20 @@ def test_a_swap_and_the_way_back(tmp_path: Path) -> None:
     assert actions == ["building", "shadowing", "swapped", "kept", "swapped", "kept"]
     last = listener.heartbeats[-1]
     assert (last.origin.model, last.engine.why) == (first.live, "as configured")
+
+
+def test_an_ensemble_with_another_crop_and_other_labels_comes_in(tmp_path: Path) -> None:
+    write_ensemble(tmp_path / "ensemble.onnx")
+    config = line(tmp_path)
+    with running(config) as (station, listener):
+        status = finish(config, Swap(str(tmp_path / "ensemble.onnx")))
+        assert status.outcome == "kept", status.report
+        back = finish(config, Rollback())
+        assert back.outcome == "kept"
+    check_nothing_lost(station, listener)
+    named = {one.label for event in listener.inspections if event.origin.model == status.live for one in event.defects}
+    assert named
+    assert named <= {*CARD.labels, "unknown"}
 
 
 def test_a_precision_is_built_proved_and_swapped_in(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""What a model is put through before it may name regions for the line. Swap and inspect thread; pure but for files.
+
+Nothing here exchanges a model: it is made ready, and it is asked what it makes of crops.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engines import Engine
+from shadowline.errors import EngineError
+from station.config import Config
+from station.model import Model
+from station.models import Sample
+from station.sample_crops import read_crops
+from station.verdict import Judge
+
+__all__ = ["disagreements", "draw_crops_apart", "make_model"]
+
+_BATCH: Final = 32
+
+
+def make_model(engine: Engine, config: Config, why: str) -> Model:
+    """Return an entered engine with its judge, and how well it names the golden set where there is one.
+
+    Raises `ConfigError` when a rule of the configuration names a label that the model does not know.
+    """
+    judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
+    return Model(engine, judge, why, _golden_share(engine, config.swap.golden))
+
+
+def disagreements(candidate: Model, sample: Sample) -> Counter[str]:
+    """Return by the live model's label how many crops the candidate names otherwise."""
+    found: Counter[str] = Counter()
+    for start in range(0, len(sample.labels), _BATCH):
+        named = candidate.judge.name(candidate.engine.classify(sample.crops[start : start + _BATCH]))
+        labels = sample.labels[start : start + _BATCH]
+        found.update(label for label, (other, _) in zip(labels, named, strict=True) if label != other)
+    return found
+
+
+def _golden_share(engine: Engine, golden: Path | None) -> float | None:
+    """Return the part of the golden set that the engine names rightly; None without one."""
+    if golden is None:
+        return None
+    pictures = read_crops(golden, engine.card.crop, engine.card.labels)
+    if pictures.truth is None:
+        raise EngineError(f"{golden}: its folders are no labels of the model ({', '.join(engine.card.labels)})")
+    best = engine.classify(pictures.crops).argmax(1).tolist()
+    return float(np.mean([engine.card.labels[row] == label for row, label in zip(best, pictures.truth, strict=True)]))
+
+
+def draw_crops_apart(path: Path, count: int) -> None:
+    """Have `count` crops drawn into `path` by a process of their own. Raises `EngineError` when that fails."""
+    command = [sys.executable, "-m", "station.sample_crops", str(path), str(count)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EngineError(f"no crops could be drawn to prove the build on: {done.stderr.strip()[-200:]}")
