@@ -1,24 +1,17 @@
 """Turn a model file into a plan: converted, compiled, proved against the file it came from, and put into the cache.
 
-`build` does it; `BuildProcess` has it done in a process of its own and hands on its progress: a compiler that dies,
-clings to GPU memory or meets a hostile file harms nothing but itself. Main thread, or the station's swap thread.
+It compiles, and it opens files that nobody has looked at: `engines.build_process` does it in a process of its own.
 """
 
-import contextlib
 import datetime
 import getpass
 import hashlib
-import json
 import os
 import platform
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -32,19 +25,15 @@ from engines.gpu import find_gpu
 from engines.model import ModelCard, Precision
 from engines.onnx_runtime import OnnxRuntimeEngine, onnx_runtime_version
 from engines.parity import Parity, compare, refuse_flips
-from engines.plan import ANY, Passport, Plan, PlanCache, PlanKey, Profile, file_sha256
+from engines.plan import ANY, Passport, Plan, PlanKey, Profile, file_sha256
+from engines.plan_cache import PlanCache
 from engines.tensor_rt import TensorRtEngine
-from shadowline import errors
-from shadowline.errors import EngineError, StationError
+from shadowline.errors import EngineError
 
-__all__ = ["BuildProcess", "BuildRequest", "Progress", "build", "plan_key"]
+__all__ = ["BuildRequest", "Progress", "build", "plan_key"]
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Gets what is being done and the part of it that is done, 0 to 1."""
-
-_COMMAND = (sys.executable, "-m", "engines.build")
-_NICENESS = 10
-_LAST_WORDS = 400
 
 
 class BuildRequest(BaseModel):
@@ -71,11 +60,11 @@ class BuildRequest(BaseModel):
 
 
 def plan_key(request: BuildRequest, card: ModelCard) -> PlanKey:
-    """Return the key of the plan that `request` asks for on this machine."""
+    """Return the key of the plan that `request` asks for on this machine; without crops, of any calibration."""
     precision = request.precision or card.precision
-    converted = precision == "int8" and card.precision != "int8"
-    side = card.crop.size_px
-    calibration = hashlib.sha256(_calibration(request, side).tobytes()).hexdigest() if converted else ""
+    calibration = ""
+    if precision == "int8" and card.precision != "int8":
+        calibration = _sha256_of_calibration(request, card)
     facts: dict[str, Any] = {
         "model_sha256": file_sha256(request.model),
         "precision": precision,
@@ -95,28 +84,25 @@ def plan_key(request: BuildRequest, card: ModelCard) -> PlanKey:
     )
 
 
+def _sha256_of_calibration(request: BuildRequest, card: ModelCard) -> str:
+    if request.crops is None:
+        return ANY
+    return hashlib.sha256(_calibration(request, card.crop.size_px).tobytes()).hexdigest()
+
+
 def build(request: BuildRequest, progress: Progress) -> Plan:
     """Return the plan of `request`, from the cache or freshly built. Raises `EngineError` and its kin."""
     progress("reading the model", 0.0)
     cache = PlanCache(request.cache)
     with OnnxRuntimeEngine(request.model, max_batch=request.profile.max_batch) as reference:
         key = plan_key(request, reference.card)
-        with cache.adding(key) as folder:
-            found = _find_whole(cache, key)
+        with cache.adding(key, lambda: progress("waiting for another build", 0.0)) as folder:
+            found = cache.get(key)
             if found is None:
                 _fill(folder, request, key, reference, progress)
             elif found.passport.parity is not None:
                 refuse_flips(found.passport.parity, request.max_flip_share)
-    return found or cache.find(key)
-
-
-def _find_whole(cache: PlanCache, key: PlanKey) -> Plan | None:
-    """Return the plan if it is already there and undamaged."""
-    with contextlib.suppress(EngineError):
-        plan = cache.find(key)
-        plan.read_engine()
-        return plan
-    return None
+    return found or Plan.read(cache.folder / key.digest)
 
 
 def _fill(folder: Path, request: BuildRequest, key: PlanKey, reference: Engine, progress: Progress) -> None:
@@ -221,85 +207,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-class BuildProcess:
-    """A `build` in a process of its own, at low priority."""
-
-    def __init__(self, request: BuildRequest) -> None:
-        self._request = request
-        self._child: subprocess.Popen[str] | None = None
-        self._killed = False
-
-    def run(self, progress: Progress) -> Plan:
-        """Build and return the plan. Raises what the build raised, and `EngineError` when its process died."""
-        with (
-            tempfile.TemporaryFile("w+", errors="replace") as noise,
-            subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, text=True) as child,
-        ):
-            self._child = child
-            if self._killed:
-                child.kill()
-            try:
-                assert child.stdin is not None
-                assert child.stdout is not None
-                with contextlib.suppress(BrokenPipeError), child.stdin:
-                    child.stdin.write(self._request.model_dump_json())
-                folder = self._follow(child.stdout, progress)
-                code = child.wait()
-            finally:
-                child.kill()
-            if folder is None:
-                raise EngineError(f"{self._request.model}: the build {self._last_words(code, noise)}")
-        return Plan.read(folder)
-
-    def kill(self) -> None:
-        """End the build at once; `run` then raises. Any thread."""
-        self._killed = True
-        if self._child is not None:
-            self._child.kill()
-
-    def _follow(self, lines: IO[str], progress: Progress) -> Path | None:
-        """Hand on progress until the build's last line, and return the folder that it names."""
-        for line in lines:
-            message = json.loads(line)
-            if "error" in message:
-                kind = getattr(errors, message["kind"], EngineError)
-                raise kind.__new__(kind, message["error"])  # the words are there: MissingExtra would make its own
-            if "folder" in message:
-                return Path(message["folder"])
-            progress(message["step"], message["part"])
-        return None
-
-    def _last_words(self, code: int, noise: IO[str]) -> str:
-        if self._killed:
-            return "was stopped"
-        if code == -signal.SIGALRM:
-            return f"took longer than {self._request.limit_s} s and was ended"
-        noise.seek(0)
-        words = " ".join(noise.read().split())[-_LAST_WORDS:]
-        ended = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return f"process {ended}: {words}" if words else f"process {ended} without a word"
-
-
-def _main() -> None:
-    """Do the build that standard input asks for; answer with lines of JSON on what was standard output."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print as they like
-    os.nice(_NICENESS)
-
-    def say(**message: object) -> None:
-        print(json.dumps(message), file=answers, flush=True)
-
-    request = BuildRequest.model_validate_json(sys.stdin.read())
-    signal.alarm(request.limit_s)
-    try:
-        plan = build(request, lambda step, part: say(step=step, part=part))
-    except StationError as fault:
-        say(error=str(fault), kind=type(fault).__name__)
-        return
-    say(folder=str(plan.folder))
-
-
-if __name__ == "__main__":
-    _main()

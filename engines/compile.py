@@ -144,15 +144,16 @@ def _make_monitor(trt: Any, report: Callable[[float, str], None]) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self._phases: dict[str, tuple[str | None, int, int]] = {}
+            self._phases: dict[str, tuple[int, int]] = {}
+            self._most = 0.0
+            self._most = 0.0
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            self._phases[phase] = (parent, max(steps, 1), 0)
+            self._phases[phase] = (max(steps, 1), 0)
             report(self._part(), phase)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            parent, steps, _ = self._phases[phase]
-            self._phases[phase] = (parent, steps, step + 1)
+            self._phases[phase] = (self._phases[phase][0], step + 1)
             report(self._part(), phase)
             return True
 
@@ -160,10 +161,11 @@ def _make_monitor(trt: Any, report: Callable[[float, str], None]) -> Any:
             self._phases.pop(phase, None)
 
         def _part(self) -> float:
-            """Return the part done: each open phase fills one step of the phase around it."""
+            """Return the part done, which never falls: each open phase fills one step of the phase around it."""
             part = 0.0
-            for _, steps, done in reversed(self._phases.values()):
+            for steps, done in reversed(self._phases.values()):
                 part = min((done + part) / steps, 1.0)
-            return part
+            self._most = max(self._most, part)
+            return self._most
 
     return Monitor()

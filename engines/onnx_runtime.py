@@ -38,6 +38,7 @@ _LOAD_FAULTS = (
 _RUN_FAULTS = (*_LOAD_FAULTS, RuntimeError, ValueError)
 _FATAL_ONLY = 4  # ONNX Runtime's own lines on stderr; what matters comes back as an exception
 _MAX_BYTES = 2**31 - 1  # protobuf's limit
+_WORDS = 320
 
 
 def shipped_model() -> Path:
@@ -212,4 +213,6 @@ def _run(session: onnxruntime.InferenceSession, crops: NDArray[np.uint8], path: 
 
 
 def _first_line(fault: Exception) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0]
+    """Return the first line of what ONNX Runtime says, and of a long one the end: it starts with its own source."""
+    line = (str(fault).splitlines() or [type(fault).__name__])[0]
+    return line if len(line) <= _WORDS else "…" + line[-_WORDS:]

@@ -1,4 +1,4 @@
-"""Built engines on disk: what a plan is good for, its passport, and the cache that never hands out the wrong one. Pure.
+"""A built engine on disk: what it was made for, its passport, and its files, which are whole or refused. Pure.
 
 A plan is a folder of the cache, named by the digest of its key:
 
@@ -7,13 +7,8 @@ A plan is a folder of the cache, named by the digest of its key:
     <cache>/<digest>/engine.plan     the compiled network; none for the runtime `onnx_runtime`, which needs none
 """
 
-import fcntl
 import hashlib
 import os
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
@@ -24,18 +19,16 @@ from engines.model import ModelCard, Precision
 from engines.parity import Parity
 from shadowline.errors import EngineError, EngineMismatch
 
-__all__ = ["ANY", "Passport", "Plan", "PlanCache", "PlanKey", "Profile", "Runtime", "default_cache", "file_sha256"]
+__all__ = ["ANY", "Passport", "Plan", "PlanKey", "Profile", "Runtime", "file_sha256"]
 
 Runtime: TypeAlias = Literal["onnx_runtime", "tensorrt", "tensorrt_rtx"]
 
 ANY: Final = "any"
-"""In a plan that was built away from its machine: fits whatever the machine has."""
+"""In the key of a plan that was built for another machine: fits whatever it has. In a wanted key: whatever is there."""
 
 _PASSPORT = "passport.json"
 _MODEL = "model.onnx"
 _ENGINE = "engine.plan"
-_BUILDING = ".building-"
-_DIGEST = re.compile("[0-9a-f]{24}")
 
 
 class _Record(BaseModel):
@@ -49,6 +42,9 @@ class Profile(_Record):
     opt_batch: Annotated[int, Field(ge=1, le=256)] = 8
     """The size that the plan is fastest for."""
     max_batch: Annotated[int, Field(ge=1, le=256)] = 32
+
+    def __str__(self) -> str:
+        return f"{self.min_batch}/{self.opt_batch}/{self.max_batch}"
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -81,11 +77,8 @@ class PlanKey(_Record):
 
     def differences(self, wanted: "PlanKey") -> list[str]:
         """Return in words which fields keep this plan from serving `wanted`."""
-        return [
-            f"{name} is {have}, must be {want}"
-            for (name, have), want in zip(self.model_dump().items(), wanted.model_dump().values(), strict=True)
-            if have not in (ANY, want)
-        ]
+        fields = [(name, getattr(self, name), getattr(wanted, name)) for name in type(self).model_fields]
+        return [f"{name} is {a}, must be {b}" for name, a, b in fields if a != b and ANY not in (a, b)]
 
 
 class Passport(_Record):
@@ -141,6 +134,11 @@ class Plan:
         return content
 
     @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Return whether `folder` holds a finished plan: its passport is written last."""
+        return (folder / _PASSPORT).exists()
+
+    @staticmethod
     def read(folder: Path) -> "Plan":
         """Return the plan in `folder`. Raises `EngineMismatch` when its passport is missing or not one."""
         try:
@@ -162,114 +160,6 @@ class Plan:
             file.flush()
             os.fsync(file.fileno())
         return Plan(folder, passport)
-
-
-class PlanCache:
-    """The plans of one folder. Several processes may use it: a plan appears whole or not at all."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def plans(self) -> list[Plan]:
-        """Return the plans with a readable passport, newest first."""
-        plans = []
-        for folder in self._folders():
-            try:
-                plans.append(Plan.read(folder))
-            except EngineMismatch:
-                continue
-        return sorted(plans, key=lambda plan: plan.passport.built, reverse=True)
-
-    def damaged(self) -> dict[Path, str]:
-        """Return the folders that are no usable plan and why: what a build left, what was cut off or changed."""
-        found = {path: "left over from a build that did not end" for path in self._left_overs()}
-        for folder in self._folders():
-            try:
-                Plan.read(folder).read_engine()
-            except EngineError as fault:
-                found[folder] = str(fault)
-        return found
-
-    def find(self, wanted: PlanKey) -> Plan:
-        """Return the plan that serves `wanted`. Raises `EngineMismatch`, naming where the nearest one differs."""
-        candidates = [(plan.passport.key.differences(wanted), plan) for plan in self.plans()]
-        if not candidates:
-            raise EngineMismatch(f"{self.folder}: no plan has been built: station engine build MODEL.onnx")
-        differences, plan = min(candidates, key=lambda candidate: len(candidate[0]))
-        if differences:
-            raise EngineMismatch(f"{plan.folder}: not the plan for this station: {'; '.join(differences)}")
-        return plan
-
-    @contextmanager
-    def adding(self, key: PlanKey) -> Iterator[Path]:
-        """Yield an empty folder for the files of plan `key`; with a passport in it, it takes its place in the cache.
-
-        Only one process adds a key at a time, another waits. What is left by an exception is removed.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f".{key.digest}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                building = self.folder / f"{_BUILDING}{key.digest}-{os.getpid()}"
-                for left in self.folder.glob(f"{_BUILDING}{key.digest}-*"):
-                    shutil.rmtree(left)  # the lock is ours: whoever made it is dead
-                building.mkdir()
-                try:
-                    yield building
-                    if (building / _PASSPORT).exists():
-                        self._take_place(building, self.folder / key.digest)
-                finally:
-                    shutil.rmtree(building, ignore_errors=True)
-        except OSError as fault:
-            raise EngineError(f"{self.folder}: can't write to the plan cache: {fault.strerror}") from fault
-
-    def remove(self, folder: Path) -> int:
-        """Remove one plan or left-over and return how many bytes it held."""
-        try:
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            shutil.rmtree(folder)
-        except OSError as fault:
-            raise EngineError(f"{folder}: can't be removed: {fault.strerror}") from fault
-        return size
-
-    def _take_place(self, building: Path, place: Path) -> None:
-        if place.exists():
-            shutil.rmtree(place)
-        os.rename(building, place)
-
-    def _folders(self) -> list[Path]:
-        return [path for path in self._listing() if path.is_dir() and _DIGEST.fullmatch(path.name)]
-
-    def _left_overs(self) -> list[Path]:
-        """Return folders of builds that no process works on: their lock is free."""
-        return [path for path in self._listing() if path.name.startswith(_BUILDING) and self._abandoned(path)]
-
-    def _abandoned(self, building: Path) -> bool:
-        digest = building.name.removeprefix(_BUILDING).partition("-")[0]
-        try:
-            with (self.folder / f".{digest}.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # it is held, or this user may not look
-            return False
-        return True
-
-    def _listing(self) -> list[Path]:
-        try:
-            return sorted(self.folder.iterdir())
-        except FileNotFoundError:
-            return []
-        except OSError as fault:
-            raise EngineError(f"{self.folder}: can't read the plan cache: {fault.strerror}") from fault
-
-
-def default_cache() -> Path:
-    """Return the folder for plans: the service's cache (systemd's CACHE_DIRECTORY), else the user's (XDG)."""
-    if service := os.environ.get("CACHE_DIRECTORY"):
-        return Path(service.partition(":")[0]) / "plans"
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shadowline" / "plans"
-    except RuntimeError as fault:
-        raise EngineError("this user has no home for plans: name a folder by [build] cache or --cache") from fault
 
 
 def file_sha256(path: Path) -> str:

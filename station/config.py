@@ -281,6 +281,8 @@ class SwapConfig(Table):
 
     cache: ConfigPath | None = None
     """Folder of built plans; without it the service's or the user's cache."""
+    max_plans: Annotated[int, Field(ge=2, le=1000)] = 20
+    """Plans that the cache keeps when the station builds; the oldest go."""
     workspace_mib: Annotated[int, Field(ge=1, le=1_048_576)] = 1024
     """GPU memory that TensorRT may use while it builds."""
     max_flip_share: Annotated[float, Field(ge=0, le=1)] = 0.02

@@ -8,7 +8,8 @@ from engines import Engine, FakeEngine, OnnxRuntimeEngine, read_card, shipped_mo
 from engines.build import BuildRequest, plan_key
 from engines.model import Precision
 from engines.onnx_runtime import Provider, has_provider
-from engines.plan import Plan, PlanCache, Profile, default_cache
+from engines.plan import Plan, Profile
+from engines.plan_cache import PlanCache, default_cache
 from engines.tensor_rt import TensorRtEngine, require_pycuda
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 from station.config import (

@@ -38,6 +38,10 @@ class Crops:
     names: tuple[str, ...]
     truth: tuple[str, ...] | None
 
+    def odd_rows(self) -> "Crops":
+        """Return every second one, from the second on."""
+        return Crops(self.crops[1::2], self.names[1::2], self.truth[1::2] if self.truth else None)
+
 
 def read_crops(folder: Path, cut: CropCut, labels: tuple[str, ...]) -> Crops:
     """Return every picture below `folder` as one crop of all of it, cut as serving cuts.

@@ -16,9 +16,11 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from engines.build import BuildProcess, BuildRequest
+from engines.build import BuildRequest
+from engines.build_process import BuildProcess
 from engines.model import Precision
 from engines.plan import Plan
+from engines.plan_cache import PlanCache
 from shadowline.errors import EngineError, StationError
 from station.clock import Clock
 from station.config import Config, EngineConfig, SwapConfig
@@ -171,7 +173,9 @@ class Swapper:
                 draw_crops_apart(crops, 2 * _ENOUGH_CROPS)
             self._build = BuildProcess(request.model_copy(update={"crops": crops}))
             try:
-                return self._build.run(lambda step, part: self._enter("building", step, part))
+                plan = self._build.run(lambda step, part: self._enter("building", step, part))
+                PlanCache(request.cache).trim(self._swap_config.max_plans, plan)
+                return plan
             finally:
                 self._build = None
 

@@ -8,19 +8,22 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from engines import Engine, OnnxRuntimeEngine, read_card
-from engines.build import BuildProcess, BuildRequest
+from engines.build import BuildRequest
+from engines.build_process import BuildProcess
 from engines.flavour import find_flavour
 from engines.gpu import find_gpu
 from engines.parity import compare, refuse_flips
-from engines.plan import Plan, PlanCache, Profile, default_cache
+from engines.plan import Plan, Profile
+from engines.plan_cache import PlanCache, default_cache
 from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import StationError
-from station.command.engine_view import machine, show_parity, show_plan, unfit
+from station.command.engine_view import machine, outdated, show_parity, show_plan, unfit
 from station.command.options import AsJson
 from station.sample_crops import Crops, draw_crops, read_crops
 
@@ -77,7 +80,7 @@ def _build(
             cache=cache or default_cache(),
             target=_target(target, capability),
             precision=precision,
-            profile=Profile(min_batch=batches[0], opt_batch=batches[1], max_batch=batches[2]),
+            profile=_profile(*batches),
             gpu=gpu,
             capability=capability,
             workspace_mib=workspace_mib,
@@ -146,16 +149,21 @@ def _prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     cache: CacheFolder = None,
 ) -> None:
-    """Remove what builds left over, damaged plans and plans that do not fit this computer."""
+    """Remove what builds left over, damaged plans, and plans of another driver, GPU or runtime than this computer's.
+
+    Without a driver that answers, and for plans that were built for other computers, only --all removes.
+    """
     plans = PlanCache(cache or default_cache())
     doomed = plans.damaged()
     for plan in plans.plans():
-        if plan.folder not in doomed and (why := "asked for" if everything else unfit(plan)):
+        if plan.folder not in doomed and (why := "asked for" if everything else outdated(plan)):
             doomed[plan.folder] = why
-    freed = 0 if dry_run else sum(plans.remove(folder) for folder in doomed)
+    size = sum(path.stat().st_size for folder in doomed for path in folder.rglob("*") if path.is_file())
     for folder, why in doomed.items():
+        if not dry_run:
+            plans.remove(folder)
         typer.echo(f"{'would remove' if dry_run else 'removed'} {folder.name}: {why}")
-    typer.echo(f"{len(doomed)} plans, {freed / 1e6:.1f} MB freed")
+    typer.echo(f"{len(doomed)} plans, {size / 1e6:.1f} MB{' would be' if dry_run else ''} freed")
 
 
 @app.command("compare")
@@ -177,11 +185,12 @@ def _compare(
     card = read_card(model)
     taken = read_crops(crops, card.crop, card.labels) if crops else draw_crops(card.crop, _DRAWN)
     with OnnxRuntimeEngine(model) as reference, _open_candidate(candidate, model, taken, cache) as other:
-        parity = compare(reference, other, taken.crops, taken.truth)
+        judged = taken.odd_rows() if candidate == "int8" else taken  # its ranges were measured on the even ones
+        parity = compare(reference, other, judged.crops, judged.truth)
     if as_json:
         typer.echo(parity.model_dump_json())
     else:
-        show_parity(parity, taken)
+        show_parity(parity, judged)
     refuse_flips(parity, max_flips)
 
 
@@ -206,6 +215,13 @@ def _open_candidate(word: str, model: Path, crops: Crops, cache: Path | None) ->
         yield engine
 
 
+def _profile(fewest: int, usual: int, most: int) -> Profile:
+    try:
+        return Profile(min_batch=fewest, opt_batch=usual, max_batch=most)
+    except ValidationError as fault:
+        raise StationError(f"--batches {fewest} {usual} {most}: {fault.errors()[0]['msg']}") from fault
+
+
 def _target(target: str, capability: str | None) -> Literal["onnx_runtime", "tensor_rt"]:
     """Return what the plan is for; `auto` takes TensorRT where it and a GPU are, and says why not."""
     if target == "onnx_runtime":
@@ -226,7 +242,7 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
     """Show steps as they come: a bar on a terminal, a line a step elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
         last = ""
 

@@ -11,7 +11,7 @@ from engines.plan import ANY, Plan, PlanKey
 from shadowline.errors import StationError
 from station.sample_crops import Crops
 
-__all__ = ["machine", "show_parity", "show_plan", "unfit"]
+__all__ = ["machine", "outdated", "show_parity", "show_plan", "unfit"]
 
 _MAX_LISTED = 20
 
@@ -30,6 +30,17 @@ def unfit(plan: Plan) -> str:
     return "; ".join(key.differences(key.model_copy(update=here)))
 
 
+def outdated(plan: Plan) -> str:
+    """Return why nothing here will run the plan again; empty where it may, or where that can't be known."""
+    key = plan.passport.key
+    if key.runtime != "onnx_runtime":
+        try:
+            find_gpu()
+        except StationError:
+            return ""
+    return "" if key.gpu == ANY else unfit(plan)
+
+
 def machine(key: PlanKey) -> str:
     """Return in words what a plan runs on."""
     if key.runtime == "onnx_runtime":
@@ -43,6 +54,8 @@ def show_plan(plan: Plan) -> None:
     passport, key = plan.passport, plan.passport.key
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     profile = key.profile
     table.add_row("plan", str(plan.folder))
     table.add_row("model", f"{passport.card.name}, {passport.source}, {key.model_sha256[:12]}")

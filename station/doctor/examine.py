@@ -6,7 +6,7 @@ from typing import get_args
 
 from engines.flavour import Flavour
 from engines.gpu import Gpu, find_gpus
-from engines.plan import default_cache
+from engines.plan_cache import default_cache
 from shadowline.errors import EngineError
 from station.config import Config
 from station.doctor import gpu, packages, settings, system

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 import numpy as np
 
 from engines import Engine, ModelCard, OnnxRuntimeEngine, read_card
-from engines.build import BuildProcess, BuildRequest
+from engines.build import BuildRequest
+from engines.build_process import BuildProcess
 from engines.plan import Plan, Profile
 from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import EngineError, MissingExtra

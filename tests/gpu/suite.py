@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from engines.plan import default_cache
+from engines.plan_cache import default_cache
 from shadowline.errors import EngineError, MissingExtra
 from tests.gpu.copies import measure_copies
 from tests.gpu.correctness import measure_correctness

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engines import shipped_model
-from engines.build import BuildProcess, BuildRequest
+from engines.build import BuildRequest
+from engines.build_process import BuildProcess
 from engines.gpu import find_gpus
 from engines.plan import Plan
 from shadowline.errors import EngineError, EngineMismatch
