@@ -272,7 +272,11 @@ EngineConfig: TypeAlias = Annotated[
     | Annotated[TensorRtConfig, Tag("tensor_rt")]
     | Annotated[AutoEngineConfig, Tag("auto")]
     | Annotated[FakeEngineConfig, Tag("fake")],
-    Discriminator(_backend),
+    Discriminator(
+        _backend,
+        custom_error_type="backend",
+        custom_error_message="backend must be auto, tensor_rt, onnx_runtime or fake",
+    ),
 ]
 
 

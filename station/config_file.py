@@ -71,7 +71,7 @@ def _explain(fault: ErrorDetails, values: dict[str, Any], path: Path) -> str:
         return f"{path}: {where}: missing"
     source = str(path) if _stands_in(values, place) else "environment"
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(place[-1]), _known_keys(), n=1)
+        close = difflib.get_close_matches(str(place[-1]), _known_keys() - {str(place[-1])}, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{source}: {where}: unknown key{hint}"
     got = "" if isinstance(fault["input"], dict | list | tuple | Config) else f" (is {fault['input']!r})"

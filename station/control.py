@@ -114,7 +114,8 @@ class Control:
             ready()
             while not self._stopping.is_set():
                 if socket.poll(_POLL_MS):
-                    socket.send(msgspec.json.encode(self._answer(socket.recv_multipart())))
+                    client, _, *parts = socket.recv_multipart()
+                    socket.send_multipart([client, b"", msgspec.json.encode(self._answer(parts))])
 
     def stop(self) -> None:
         """Let the thread end within its poll. Any thread."""
@@ -141,7 +142,7 @@ class Control:
         return self._status()
 
     def _status(self) -> ModelStatus:
-        live, previous, status = self._models.live, self._models.previous, self._swapper.status
+        (live, previous), status = self._models.pair(), self._swapper.status
         return ModelStatus(
             live=live.title,
             engine=live.engine.name,
@@ -165,12 +166,15 @@ def ask(endpoint: str, request: Request, timeout_s: float = 5.0) -> ModelStatus:
     Raises `StationError` when it refuses, or when none answers within `timeout_s`.
     """
     with _socket(zmq.REQ) as socket:
+        socket.rcvtimeo = round(timeout_s * 1e3)
         socket.connect(endpoint)
         socket.send(msgspec.json.encode(request))
-        if not socket.poll(round(timeout_s * 1e3)):
-            raise StationError(f"no station answers at {endpoint}: does one run with this configuration, as this user?")
         try:
             reply = _replies.decode(socket.recv())
+        except zmq.Again:
+            raise StationError(
+                f"no station answers at {endpoint}: does one run with this configuration, as this user?"
+            ) from None
         except _NO_JSON as fault:
             raise StationError(f"{endpoint}: what answers there is no station: {fault}") from fault
     if isinstance(reply, Refused):
@@ -195,7 +199,7 @@ def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
         raise ConfigError(
             f"[control] endpoint {endpoint}: another station listens there: give this one another name or endpoint"
         )
-    with _socket(zmq.REP) as socket:
+    with _socket(zmq.ROUTER) as socket:  # REP waits for ever, or loses a request, after what is no ZeroMQ request
         socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
         try:
             socket.bind(endpoint)

@@ -100,14 +100,14 @@ def _open_tensor_rt(config: TensorRtConfig | AutoEngineConfig, swap: SwapConfig)
     request = build_request(config, swap)
     key = plan_key(request, read_card(request.model))
     require_pycuda()
-    stand_in = _onnx_runtime(_without_plan(config, "cpu"))
+    cpu = _onnx_runtime(_without_plan(config, "cpu")).__enter__()
     try:
         engine = TensorRtEngine(PlanCache(request.cache).find(key), config.gpu).__enter__()
     except EngineMismatch as fault:
         if config.on_mismatch == "refuse":
             raise
-        return OpenEngine(stand_in.__enter__(), config, f"until a plan is built: {fault}", wanted=True)
-    return OpenEngine(engine, config, "a fitting plan is there", reserve=stand_in.__enter__())
+        return OpenEngine(cpu, config, f"until a plan is built: {fault}", wanted=True)
+    return OpenEngine(engine, config, "a fitting plan is there", reserve=cpu)
 
 
 def _open_best(config: AutoEngineConfig, swap: SwapConfig) -> OpenEngine:
@@ -116,17 +116,18 @@ def _open_best(config: AutoEngineConfig, swap: SwapConfig) -> OpenEngine:
     except EngineMismatch:
         raise
     except (EngineError, MissingExtra) as fault:
-        why = f"no TensorRT: {fault}"
-    cpu, cuda = _without_plan(config, "cpu"), _without_plan(config, "cuda")
+        why = f"no TensorRT: {fault}" + (f"; so not in {config.precision}" if config.precision else "")
+    on_cpu, on_cuda = _without_plan(config, "cpu"), _without_plan(config, "cuda")
+    cpu = _onnx_runtime(on_cpu).__enter__()
     if not has_provider("cuda"):
-        return OpenEngine(_onnx_runtime(cpu).__enter__(), cpu, f"{why}; this onnxruntime is without CUDA")
+        return OpenEngine(cpu, on_cpu, f"{why}; this onnxruntime is without CUDA")
     try:
-        engine = _onnx_runtime(cuda).__enter__()
+        cuda = _onnx_runtime(on_cuda).__enter__()
     except EngineMismatch:
         raise
     except EngineError as fault:
-        return OpenEngine(_onnx_runtime(cpu).__enter__(), cpu, f"{why}; no CUDA: {fault}")
-    return OpenEngine(engine, cuda, why, reserve=_onnx_runtime(cpu).__enter__())
+        return OpenEngine(cpu, on_cpu, f"{why}; no CUDA: {fault}")
+    return OpenEngine(cuda, on_cuda, why, reserve=cpu)
 
 
 def _without_plan(config: PlanBase, provider: Provider) -> OnnxRuntimeConfig:

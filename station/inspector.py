@@ -88,10 +88,13 @@ class Inspector:
 
     def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
         try:
-            return self._classify(frame, regions, stages)
+            probabilities = self._classify(frame, regions, stages)
+            if self.previous is not None and not np.isfinite(probabilities).all():
+                raise EngineError("it answers with numbers that are not finite")
         except EngineError as error:
             self._fall_back(error)
             return self._classify(frame, regions, stages)
+        return probabilities
 
     def _fall_back(self, error: EngineError) -> None:
         """Take the previous model; raises `error` where there is none."""

@@ -122,6 +122,16 @@ class Models:
         with self._changed:
             self._offered = model
 
+    @property
+    def offers(self) -> bool:
+        """Whether a model still waits for the next frame; one that was taken may have failed since."""
+        return self._offered is not None
+
+    def pair(self) -> tuple[Model, Model | None]:
+        """Return the live model and the one before it at one moment. Any thread."""
+        with self._changed:
+            return self.live, self.previous
+
     def withdraw(self) -> bool:
         """Take back what was offered and not yet taken; whether there was such. Swap thread."""
         with self._changed:

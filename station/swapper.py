@@ -250,14 +250,13 @@ class Swapper:
     def _switch(self, model: Model) -> Watch:
         """Offer `model`, wait until a frame boundary takes it, and return what is counted from then on."""
         self._enter("switching", "waiting for the next frame")
-        watch = self._models.start_watch()
         self._models.offer(model)
-        while self._models.live is not model:
+        while self._models.offers:
             if self._stopping and self._models.withdraw() and model is not self._models.previous:
                 model.engine.__exit__(None, None, None)
             self._enter("switching", "waiting for the next frame")
             self._models.wait(_POLL_S)
-        return watch
+        return self._models.start_watch()
 
     def _roll_back(self) -> str:
         previous = self._models.previous

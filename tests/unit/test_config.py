@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from shadowline.errors import ConfigError
-from station.config import OnnxRuntimeConfig, ReplayConfig, SimulatedConfig
+from station.config import AutoEngineConfig, OnnxRuntimeConfig, ReplayConfig, SimulatedConfig, TensorRtConfig
 from station.config_file import load
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -25,7 +25,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-u
 def test_the_shipped_file_is_good() -> None:
     config = load(SHIPPED)
     assert isinstance(config.camera[0], SimulatedConfig)
-    assert isinstance(config.engine, OnnxRuntimeConfig)
+    assert isinstance(config.engine, AutoEngineConfig)
     assert config.engine.model is None
 
 
@@ -47,6 +47,23 @@ REFUSED = {
         r"number 2: timeout_s 9.0 is over offline_after_s 1.0",
     ),
     "plain to the network": ("[publish]\nendpoint='tcp://0.0.0.0:1'\n", r"\[publish\]: .*plain_network = true"),
+    "unknown back end": ("[engine]\nbackend = 'tensorrt'\n", r"\[engine\]: backend must be auto, tensor_rt, onnx_runtime"),
+    "back end that is no word": ("[engine]\nbackend = ['auto']\n", r"\[engine\]: backend must be auto, tensor_rt"),
+    "key of another back end": ("[engine]\nbackend = 'auto'\nprovider = 'cuda'\n", r"\[engine\] provider: unknown"),
+    "batch beyond the largest": (
+        "[engine]\nbackend = 'tensor_rt'\nopt_batch = 16\nmax_batch = 8\n",
+        r"\[engine\]: opt_batch 16 is over max_batch 8",
+    ),
+    "unknown precision": (
+        "[engine]\nbackend = 'auto'\nprecision = 'int4'\n",
+        r"\[engine\] precision: .*'int8'.*'int4'",
+    ),
+    "unknown swap key": (
+        "[swap]\nshadow_crop = 1\n",
+        r"\[swap\] shadow_crop: unknown key; did you mean shadow_crops\?",
+    ),
+    "share over one": ("[swap]\nmax_disagreement = 2\n", r"\[swap\] max_disagreement: .*less than or equal to 1"),
+    "control over the network": ("[control]\nendpoint = 'tcp://127.0.0.1:1'\n", r"\[control\] endpoint: .*ipc://"),
     "no toml": ("[station\n", r"config.toml: .*line 4, column 9"),
 }
 
@@ -101,3 +118,28 @@ def test_the_hash_follows_the_values_in_force(write) -> None:  # type: ignore[no
     plain = load(write(CAMERA)).sha256
     assert load(write(CAMERA + "# a remark\n")).sha256 == plain
     assert load(write(CAMERA + "[metrics]\nport = 1\n")).sha256 != plain
+
+
+ENGINES = {
+    "tensor_rt": ("backend='tensor_rt'\ngpu=1\nprecision='fp16'", TensorRtConfig),
+    "auto": ("backend='auto'\non_mismatch='refuse'\nkeep_warm_ms=5", AutoEngineConfig),
+    "no back end named": ("provider='cuda'", OnnxRuntimeConfig),
+}
+
+
+@pytest.mark.parametrize(("text", "kind"), ENGINES.values(), ids=ENGINES)
+def test_the_back_end_decides_which_keys_there_are(write, text: str, kind: type) -> None:  # type: ignore[no-untyped-def]
+    assert type(load(write(f"{CAMERA}[engine]\n{text}\n")).engine) is kind
+
+
+def test_one_variable_changes_the_back_end(write) -> None:  # type: ignore[no-untyped-def]
+    assert isinstance(load(write(CAMERA, STATION__ENGINE__BACKEND="auto")).engine, AutoEngineConfig)
+
+
+def test_swapping_has_its_defaults_and_its_folders_start_at_the_files(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    plain = load(write(CAMERA))
+    assert (plain.swap.cache, plain.swap.golden) == (None, None)
+    assert (plain.control.enabled, plain.control.endpoint) == (True, "")
+    config = load(write(CAMERA + "[swap]\ncache='plans'\ngolden='/golden'\n[control]\nendpoint='ipc:///run/a'\n"))
+    assert (config.swap.cache, config.swap.golden) == (tmp_path / "plans", Path("/golden"))
+    assert config.control.endpoint == "ipc:///run/a"

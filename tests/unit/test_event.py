@@ -10,6 +10,7 @@ from station.event import (
     EngineRecord,
     Heartbeat,
     Message,
+    ModelEvent,
     Origin,
     StateEvent,
     decode,
@@ -36,6 +37,7 @@ MESSAGES: dict[str, Message] = {
         Inspection(Missing("side", 4, InvalidReason.LOST, 5, 6), 4, Verdict.INVALID, "lost", 10, True), ORIGIN, 20
     ),
     "state.top": StateEvent(1, ORIGIN, "top", "offline", "unplugged", 5, 6),
+    "model": ModelEvent(2, ORIGIN, "rolled_back", "other 4567", "late", 5, 6),
     "heartbeat": Heartbeat(
         ORIGIN, 1, 1.0, 7, {"top": CameraLedger(3, 1, {"lost": 2}, 0, "online")}, EngineRecord("fake", ("a",), ""), {}
     ),
@@ -55,6 +57,15 @@ def test_the_schema_refuses_what_is_no_message() -> None:
     for bad in ({**good, "verdict": "perhaps"}, {**good, "schema": "other/1"}, {**good, "sequence": "3"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema(), cls=jsonschema.Draft202012Validator)
+
+
+def test_a_model_change_says_what_was_done_to_which_model_while_which_one_is_live() -> None:
+    event = json.loads(encode(MESSAGES["model"]))
+    assert (event["schema"], event["event"]) == ("shadowline.model/1", 2)
+    assert (event["action"], event["model"], event["detail"]) == ("rolled_back", "other 4567", "late")
+    assert event["origin"]["model"] == "model 0123"
+    with pytest.raises(msgspec.ValidationError):
+        decode(encode(MESSAGES["model"]).replace(b"rolled_back", b"exploded"))
 
 
 def test_an_inspection_carries_what_was_inspected() -> None:

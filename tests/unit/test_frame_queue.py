@@ -1,6 +1,7 @@
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,5 +104,35 @@ def test_get_waits_and_close_ends_it() -> None:
     reader.start()
     queue.put(frame(1))
     queue.close()
+    reader.join(5)
+    assert [item.sequence for item in got] == [1]
+
+
+@pytest.mark.parametrize("timeout_s", [0, 0.01])
+def test_get_with_a_time_out_says_when_nothing_comes(timeout_s: float) -> None:
+    queue = FrameQueue(["top"], 1)
+    with pytest.raises(TimeoutError):
+        queue.get(timeout_s)
+    queue.put(frame(1))
+    item = queue.get(timeout_s)
+    assert item is not None
+    assert item.sequence == 1
+    with pytest.raises(TimeoutError):
+        queue.get(timeout_s)
+
+
+def test_a_closed_queue_is_empty_and_not_late() -> None:
+    queue = FrameQueue(["top"], 1)
+    queue.put(frame(1))
+    queue.close()
+    assert isinstance(queue.get(0), Frame)
+    assert queue.get(0) is None
+
+
+def test_a_frame_ends_the_wait_of_a_get_with_a_time_out() -> None:
+    queue, got = FrameQueue(["top"], 1), []
+    reader = threading.Thread(target=lambda: got.append(queue.get(60)))
+    reader.start()
+    queue.put(frame(1))
     reader.join(5)
     assert [item.sequence for item in got] == [1]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines import FakeEngine
+from engines import CropCut, FakeEngine
 from shadowline.errors import CalibrationError, EngineError
 from station.clock import ManualClock
 from station.config import VerdictConfig
@@ -112,3 +112,91 @@ def test_each_missing_frame_gets_its_own_inspection() -> None:
     assert [(result.sequence, result.verdict, result.reason) for result in results] == [
         (number, Verdict.INVALID, "lost") for number in (4, 5, 6)
     ]
+
+
+class Network:
+    """A model that counts its runs and fails while `fault` is set, and names every crop with its one label."""
+
+    def __init__(self, label: str, fault: str = "", side_px: int = 16, answer: float = 1.0) -> None:
+        self.fault = fault
+        self.answer = answer
+        self.runs: list[int] = []
+        engine = FakeEngine((label,), self._classify, CropCut(size_px=side_px, context=1.0, min_side_px=side_px))
+        self.model = Model(engine.__enter__(), Judge(VerdictConfig(), (label,), 0.5))
+
+    def _classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.runs.append(len(crops))
+        if self.fault:
+            raise EngineError(self.fault)
+        return np.full((len(crops), 1), self.answer, np.float32)
+
+
+class Pair:
+    """An inspector whose live network has another one standing by."""
+
+    def __init__(self, live: Network, spare: Network | None, found: int = 3) -> None:
+        self.clock = ManualClock()
+        finder = FixedFinder(regions(found))
+        self.inspector = Inspector({"top": finder}, live.model, 20.0, self.clock, spare.model if spare else None)
+
+    def inspect(self, sequence: int = 1):  # type: ignore[no-untyped-def]
+        return self.inspector.inspect(Frame("top", sequence, PICTURE, 0, self.clock.tick_ns()))
+
+
+def test_when_the_model_fails_the_previous_one_judges_the_same_frame_and_the_next_ones() -> None:
+    live, spare = Network("new", "the GPU fell off the bus"), Network("old", side_px=32)
+    pair = Pair(live, spare)
+    first = pair.inspect(1)
+    assert (first.verdict, first.reason, first.sequence, first.detail) == (Verdict.REJECT, "old", 1, "")
+    assert [defect.label for defect in first.defects] == ["old"] * 3
+    assert pair.inspector.failure == "the GPU fell off the bus"
+    assert (pair.inspector.model, pair.inspector.previous) == (spare.model, None)
+    assert pair.inspect(2).reason == "old"
+    assert (live.runs, spare.runs) == ([3], [3, 3])
+
+
+def test_when_both_models_fail_the_frame_is_invalid_and_the_last_one_is_tried_again() -> None:
+    live, spare = Network("new", "no memory"), Network("old", "no driver")
+    pair = Pair(live, spare)
+    result = pair.inspect()
+    assert (result.verdict, result.reason, result.detail) == (Verdict.INVALID, InvalidReason.ENGINE, "no driver")
+    assert pair.inspector.failure == "no memory"
+    spare.fault = ""
+    assert pair.inspect().reason == "old"
+
+
+def test_a_model_that_answers_with_no_numbers_has_failed_while_another_stands_by() -> None:
+    live, spare = Network("new", answer=float("nan")), Network("old")
+    pair = Pair(live, spare)
+    assert pair.inspect().reason == "old"
+    assert "not finite" in pair.inspector.failure
+
+
+def test_a_frame_without_regions_does_not_find_out_that_the_model_fails() -> None:
+    pair = Pair(Network("new", "no memory"), Network("old"), found=0)
+    assert pair.inspect().verdict is Verdict.ACCEPT
+    assert pair.inspector.failure == ""
+
+
+def test_keeping_warm_runs_the_network_on_one_crop() -> None:
+    live, spare = Network("new"), Network("old")
+    pair = Pair(live, spare)
+    pair.inspector.keep_warm()
+    assert (live.runs, spare.runs) == ([1], [])
+    assert (pair.inspector.model, pair.inspector.failure) == (live.model, "")
+
+
+def test_a_model_that_fails_while_it_is_kept_warm_is_left_before_the_next_frame() -> None:
+    live, spare = Network("new", "no memory"), Network("old")
+    pair = Pair(live, spare)
+    pair.inspector.keep_warm()
+    assert (pair.inspector.model, pair.inspector.failure) == (spare.model, "no memory")
+    assert pair.inspect().reason == "old"
+
+
+def test_keeping_warm_never_raises() -> None:
+    live = Network("new", "no memory")
+    pair = Pair(live, None)
+    pair.inspector.keep_warm()
+    assert (pair.inspector.model, pair.inspector.failure) == (live.model, "")
+    assert pair.inspect().reason == InvalidReason.ENGINE

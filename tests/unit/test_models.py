@@ -20,6 +20,7 @@ from station.model import Model
 from station.models import Models
 from station.regions import Regions
 from station.verdict import Judge, Verdict
+from station.worker import Ready, Worker
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8)
 
@@ -185,6 +186,16 @@ def test_an_offer_stands_over_a_fail_over() -> None:
     assert line.state == (new, spare)
 
 
+def test_a_model_that_failed_before_anybody_looked_waits_no_more() -> None:
+    spare = made("spare")
+    line = Line(spare)
+    line.bring(broken())
+    assert not line.models.offers
+    line.inspect()
+    assert line.state == (spare, None)
+    assert not line.models.offers
+
+
 def test_the_last_crops_are_kept_up_to_their_number_with_their_names() -> None:
     line = Line(made("dent"), recent_crops=5)
     cut = line.models.live.engine.card.crop
@@ -330,50 +341,40 @@ def _hasty_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("_hasty_threads")
 def test_models_come_and_go_at_full_speed_and_nothing_is_torn() -> None:
     line = Line(made("of 16", 16), recent_crops=50)
-    models, end = line.models, threading.Event()
-    bad: list[object] = []
-    seen = 0
-    cuts = {side: CropCut(size_px=side, context=1.0, min_side_px=side) for side in (16, 24)}
+    end = threading.Event()
+    cuts = [CropCut(size_px=side, context=1.0, min_side_px=side) for side in (16, 24)]
 
-    def inspect() -> None:
-        try:
-            while not end.is_set():
-                result = line.inspect()
-                if result.reason not in ("of 16", "of 24"):
-                    bad.append(result)
-        except Exception as error:  # noqa: BLE001 - the main thread must hear of anything
-            bad.append(error)
+    def inspect(ready: Ready) -> None:
+        ready()
+        while not end.is_set():
+            assert line.inspect().reason in ("of 16", "of 24")
 
-    inspecting = threading.Thread(target=inspect)
-    inspecting.start()
-    for number in range(2000):
-        side = (16, 24)[number % 2]
-        back = models.previous if number % 3 else None
-        offered = back or made(f"of {side}", side)
-        models.offer(offered)
-        if number % 5 == 0 and models.withdraw():
-            if offered is not back:
-                offered.engine.__exit__(None, None, None)
-        else:
-            while models.live is not offered and not bad:
-                models.wait(0.001)
-        for cut in cuts.values():
-            sample = models.recent(cut)
-            if sample is not None:
-                assert sample.crops.shape[1:] == (1, cut.size_px, cut.size_px)
-                assert set(sample.labels) == {f"of {cut.size_px}"}
-                assert len(sample.crops) == len(sample.labels) <= 50
-                seen += 1
-        models.release()
-        if bad:
-            break
-    end.set()
-    inspecting.join()
-    assert not bad
-    assert seen > 100
+    with Worker("inspect", inspect, end.set) as inspecting:
+        for number in range(2000):
+            change(line.models, number, inspecting)
+            kept = [line.models.recent(cut) for cut in cuts]
+            while number % 10 == 0 and not any(kept) and inspecting.alive:
+                kept = [line.models.recent(cut) for cut in cuts]
+            for cut, sample in zip(cuts, kept, strict=True):
+                if sample is not None:
+                    assert sample.crops.shape == (len(sample.labels), 1, cut.size_px, cut.size_px)
+                    assert set(sample.labels) == {f"of {cut.size_px}"}
+            line.models.release()
+    assert inspecting.failure is None
     live, previous = line.state
     assert usable(live)
-    assert previous is not None
-    assert usable(previous)
-    models.close()
+    assert previous is None or usable(previous)
+    line.models.close()
     assert not usable(live)
+
+
+def change(models: Models, number: int, inspecting: Worker) -> None:
+    """Offer a new model or, mostly, the previous one, and see that it is taken, or withdraw it."""
+    side = (16, 24)[number % 2]
+    back = models.previous if number % 3 else None
+    offered = back or made(f"of {side}", side)
+    models.offer(offered)
+    if number % 5 == 0 and models.withdraw():
+        return
+    while models.live is not offered and inspecting.alive:
+        models.wait(0.001)

@@ -1,3 +1,4 @@
+import pytest
 from rich.console import Console
 
 from station.event import (
@@ -7,6 +8,8 @@ from station.event import (
     EngineRecord,
     Heartbeat,
     InspectionEvent,
+    ModelAction,
+    ModelEvent,
     Origin,
     StageTimes,
     StateEvent,
@@ -42,6 +45,10 @@ def event(number: int, verdict: str = "accept", *defects: DefectRecord, origin: 
 def heartbeat(state: CameraState = "online") -> Heartbeat:
     account = CameraLedger(10, 8, {"lost": 2}, 1, state)
     return Heartbeat(ORIGIN, 0, 1.0, 3, {"top": account}, EngineRecord("onnx CPU", ("a",), ""), {"outbox: full": 4})
+
+
+def model_event(action: ModelAction, detail: str, number: int = 1) -> ModelEvent:
+    return ModelEvent(number, ORIGIN, action, "other 4567", detail, 0, 0)
 
 
 def drawn(view: View, now_s: float = 1.0) -> str:
@@ -92,7 +99,31 @@ def test_counts_what_it_missed_but_not_over_a_restart() -> None:
     assert view.missed == 0
 
 
+@pytest.mark.parametrize(
+    ("action", "words"), [("shadowing", "model shadowing: 12 crops"), ("rolled_back", "model rolled back: 12 crops")]
+)
+def test_the_last_change_of_the_model_is_shown(action: ModelAction, words: str) -> None:
+    view = View()
+    view.take(heartbeat(), 0.0)
+    assert "model shadowing" not in drawn(view)
+    view.take(model_event("building", "a.onnx"), 0.0)
+    view.take(model_event(action, "12 crops", 2), 0.0)
+    text = drawn(view)
+    assert words in text
+    assert "building" not in text
+    assert view.missed == 0
+
+
+def test_changes_of_the_model_are_counted_like_other_messages() -> None:
+    view = View()
+    view.take(event(1), 0.0)
+    view.take(model_event("swapped", "", 4), 0.0)
+    assert view.missed == 2
+
+
 def test_a_line_a_message() -> None:
+    assert describe(model_event("refused", "too many flips", 9)) == "9 model refused other 4567  too many flips"
+    assert describe(model_event("kept", "", 9)) == "9 model kept other 4567"
     assert describe(event(7, "reject", DEFECT)) == "7 top #7 reject 1.25 ms  scratches 0.97"
     assert describe(StateEvent(3, ORIGIN, "top", "offline", "gone", 0, 0)) == "3 top offline  gone"
     assert describe(heartbeat()) == "heartbeat  top online announced 10 inspected 8 invalid 2"
