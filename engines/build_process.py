@@ -21,7 +21,7 @@ from shadowline.errors import EngineError, StationError
 __all__ = ["BuildProcess"]
 
 _COMMAND = (sys.executable, "-m", "engines.build_process")
-_NICENESS = 10
+_NICENESS = 19
 _LAST_WORDS = 400
 
 

@@ -4,6 +4,7 @@
 """
 
 import itertools
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,4 +86,5 @@ def draw_crops(cut: CropCut, count: int) -> Crops:
 
 
 if __name__ == "__main__":
+    os.nice(19)  # a line runs beside it
     np.save(sys.argv[1], draw_crops(DEFAULT_CUT, int(sys.argv[2])).crops)

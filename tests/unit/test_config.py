@@ -47,7 +47,7 @@ REFUSED = {
         r"number 2: timeout_s 9.0 is over offline_after_s 1.0",
     ),
     "plain to the network": ("[publish]\nendpoint='tcp://0.0.0.0:1'\n", r"\[publish\]: .*plain_network = true"),
-    "unknown back end": ("[engine]\nbackend = 'tensorrt'\n", r"\[engine\]: backend must be auto, tensor_rt, onnx_runtime"),
+    "unknown back end": ("[engine]\nbackend = 'tensorrt'\n", r"\[engine\]: backend must be auto, tensor_rt, onnx"),
     "back end that is no word": ("[engine]\nbackend = ['auto']\n", r"\[engine\]: backend must be auto, tensor_rt"),
     "key of another back end": ("[engine]\nbackend = 'auto'\nprovider = 'cuda'\n", r"\[engine\] provider: unknown"),
     "batch beyond the largest": (
