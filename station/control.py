@@ -193,6 +193,10 @@ def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
         raise ConfigError(f"[control] endpoint {endpoint}: {fault.strerror}") from fault
     finally:
         os.umask(before)
+    if not _is_ours(path.parent):
+        raise ConfigError(
+            f"[control] endpoint {endpoint}: others can put their own socket there: name another"
+        )
     if path.exists() and not path.is_socket():  # binding would delete it
         raise ConfigError(f"[control] endpoint {endpoint}: a file that is no socket is in its place: name another")
     if path.exists() and _answers(endpoint):
@@ -211,6 +215,13 @@ def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether only this user and root can exchange files in `folder`."""
+    found = folder.stat()
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    return found.st_uid in (0, os.getuid()) and not shared
 
 
 def _answers(endpoint: str) -> bool:

@@ -78,4 +78,5 @@ def _print(status: ModelStatus, as_json: bool) -> None:
     if status.stage != "idle":
         typer.echo(f"now       {status.stage} {status.part:.0%} {status.detail}")
     if status.outcome:
-        typer.echo(f"last      {status.outcome.replace('_', ' ')}: {status.report}")
+        report = status.report.replace("; ", "\n          ")
+        typer.echo(f"last      {status.outcome.replace('_', ' ')}: {report}")

@@ -319,6 +319,18 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
         assert "\n" not in str(fault.value)
 
 
+def test_a_folder_that_others_may_write_is_refused_unless_it_is_sticky(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    config = control_config(tmp_path, f"ipc://{shared}/control")
+    with pytest.raises(ConfigError, match="others can put their own socket there"):
+        Rig(config).__enter__()
+    shared.chmod(0o1777)
+    with Rig(config) as rig:
+        assert ask(rig.endpoint, Status()).stage == "idle"
+
+
 @pytest.mark.parametrize("path", ["a" * 100, "ü" * 50])
 def test_a_path_longer_than_a_sockets_is_named(tmp_path: Path, path: str) -> None:
     config = control_config(tmp_path, f"ipc:///{path}")
