@@ -35,8 +35,8 @@ _HEADERS_VERSION: Final = "==13.0.*"
 _MB: Final = 10**6
 
 BY_HAND: Final = """\
-TensorRT itself is not on PyPI, its maker has a registry of its own. Copy these wheels for Python {python} into {extra}, then run
-this again to have them split and summed: tensorrt, tensorrt_cu13, tensorrt_cu13_libs, tensorrt_cu13_bindings"""
+TensorRT itself is not on PyPI, its maker has a registry of its own. Copy these wheels for Python {python} into {extra},
+then run this again to have them split and summed: tensorrt, tensorrt_cu13, tensorrt_cu13_libs, tensorrt_cu13_bindings"""
 
 
 class Flavour(StrEnum):
