@@ -194,9 +194,7 @@ def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
     finally:
         os.umask(before)
     if not _is_ours(path.parent):
-        raise ConfigError(
-            f"[control] endpoint {endpoint}: others can put their own socket there: name another"
-        )
+        raise ConfigError(f"[control] endpoint {endpoint}: others can put their own socket there: name another")
     if path.exists() and not path.is_socket():  # binding would delete it
         raise ConfigError(f"[control] endpoint {endpoint}: a file that is no socket is in its place: name another")
     if path.exists() and _answers(endpoint):

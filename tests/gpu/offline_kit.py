@@ -36,7 +36,7 @@ _MB: Final = 10**6
 
 BY_HAND: Final = """\
 TensorRT itself is not on PyPI, its maker has a registry of its own. Copy these wheels for Python {python} into {extra},
-then run this again to have them split and summed: tensorrt, tensorrt_cu13, tensorrt_cu13_libs, tensorrt_cu13_bindings"""
+then run this again to have them split and summed: tensorrt, tensorrt_cu13, and its libs and bindings."""
 
 
 class Flavour(StrEnum):
