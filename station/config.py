@@ -208,7 +208,7 @@ class EngineBase(Table):
     max_batch: Annotated[int, Field(ge=1, le=256)] = 32
     """Most crops in one run; more are classified in several."""
     keep_warm_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
-    """After so long without a frame the network is run once, since a GPU that idles is slow again; 0 never does."""
+    """After so long without a frame the network is run once, so that the next one finds it warm; 0 never does."""
 
 
 class OnnxRuntimeConfig(EngineBase):
@@ -224,6 +224,8 @@ class OnnxRuntimeConfig(EngineBase):
 class PlanBase(EngineBase):
     """What a TensorRT plan is built for."""
 
+    keep_warm_ms: Annotated[float, Field(ge=0, le=60_000)] = 50.0
+    """After so long without a frame the GPU runs the network once, since one that idles is slow again; 0 never does."""
     gpu: Annotated[int, Field(ge=0, le=63)] = 0
     """Number of the GPU, as nvidia-smi counts them."""
     precision: Literal["fp32", "fp16", "int8"] | None = None

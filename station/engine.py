@@ -131,9 +131,14 @@ def _open_best(config: AutoEngineConfig, swap: SwapConfig) -> OpenEngine:
 
 
 def _without_plan(config: PlanBase, provider: Provider) -> OnnxRuntimeConfig:
-    """Return the same engine on ONNX Runtime."""
-    shared = {name: getattr(config, name) for name in ("model", "max_batch", "keep_warm_ms", "threads")}
-    return OnnxRuntimeConfig.model_construct(provider=provider, **shared)
+    """Return the same engine on ONNX Runtime; a CPU needs no keeping warm."""
+    return OnnxRuntimeConfig(
+        model=config.model,
+        max_batch=config.max_batch,
+        threads=config.threads,
+        provider=provider,
+        keep_warm_ms=config.keep_warm_ms if provider == "cuda" else 0.0,
+    )
 
 
 def _onnx_runtime(config: OnnxRuntimeConfig) -> OnnxRuntimeEngine:

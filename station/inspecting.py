@@ -81,7 +81,8 @@ class Inspecting:
                 self._work(inspector)
 
     def _work(self, inspector: Inspector) -> None:
-        keep_warm_ms = 0.0 if isinstance(self._config.engine, FakeEngineConfig) else self._config.engine.keep_warm_ms
+        settled = self.opened.settled
+        keep_warm_ms = 0.0 if isinstance(settled, FakeEngineConfig) else settled.keep_warm_ms
         idle_s = keep_warm_ms / 1e3 or _IDLE_S
         while True:
             try:

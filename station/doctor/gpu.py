@@ -73,7 +73,7 @@ def check_gpu(gpu: Gpu) -> Iterator[Check]:
         least = round(_AWAKE * gpu.max_sm_clock_mhz)
         found = f"its clock falls to {gpu.sm_clock_mhz} MHz while idle, so the first frame after a pause is slow"
         mend = f"sudo nvidia-smi -i {gpu.index} --lock-gpu-clocks={least},{gpu.max_sm_clock_mhz}"
-        yield Check("warning", f"{name} clock", found, f"{mend}\nor set [engine] keep_warm_ms = 100")
+        yield Check("warning", f"{name} clock", found, f"{mend}\nor set a lower [engine] keep_warm_ms")
     if gpu.free_mib is not None and gpu.free_mib < _LEAST_FREE_MIB:
         found = f"{gpu.free_mib} MiB of its memory are free, building a plan takes {_LEAST_FREE_MIB} and more"
         mend = f"nvidia-smi -i {gpu.index} --query-compute-apps=pid,name,used_memory --format=csv"

@@ -124,7 +124,7 @@ def test_without_a_driver_the_best_is_the_cpu_and_it_says_what_is_missing(swap: 
     with closing(open_engine(config, swap)) as opened:
         check_is_cpu(opened, "no TensorRT: no NVIDIA driver on this computer: install it")
         assert "this onnxruntime is without CUDA" in opened.why
-        settled = OnnxRuntimeConfig(threads=3, max_batch=4, keep_warm_ms=5)
+        settled = OnnxRuntimeConfig(threads=3, max_batch=4)
         assert opened.settled == settled
 
 
