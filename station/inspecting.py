@@ -69,16 +69,24 @@ class Inspecting:
         """Inspect until the queue is closed and empty, then free the models."""
         config = self._config
         with closing(self._queue), closing(open_engine(config.engine, config.swap)) as opened:
-            live = make_model(opened.engine, config, opened.why)
-            reserve = make_model(opened.reserve, config, "the engine before it failed") if opened.reserve else None
-            finders = {name: open_finder(config.regions, field) for name, field in self._flat_fields.items()}
-            inspector = Inspector(finders, live, config.station.budget_ms, self._clock, reserve)
             self.opened = opened
-            self.models = Models(live, reserve, config.swap.recent_crops)
+            live = make_model(opened.engine, config, opened.why)
+            reserve = self._make_reserve(live)
+            finders = {name: open_finder(config.regions, field) for name, field in self._flat_fields.items()}
+            inspector = Inspector(finders, live, config.station.budget_ms, self._clock, reserve=reserve)
+            self.models = Models(live, None, config.swap.recent_crops, reserve)
             with closing(self.models):
                 self._name(live)
                 ready()
                 self._work(inspector)
+
+    def _make_reserve(self, live: Model) -> Model | None:
+        """Return the model on the CPU that takes over when all others fail; it may be the live one."""
+        if self.opened.wanted:
+            return live
+        if self.opened.reserve is None:
+            return None
+        return make_model(self.opened.reserve, self._config, "the engines before it failed")
 
     def _work(self, inspector: Inspector) -> None:
         settled = self.opened.settled

@@ -26,7 +26,7 @@ class Inspector:
     previous: Model | None
     """Takes over, in the same frame, when the model fails."""
     failure: str
-    """Why `previous` took over; empty while it did not."""
+    """Why another model took over; empty while none did."""
 
     def __init__(
         self,
@@ -35,8 +35,11 @@ class Inspector:
         budget_ms: float,
         clock: Clock,
         previous: Model | None = None,
+        reserve: Model | None = None,
     ) -> None:
+        """`reserve` takes over where there is no previous model, or that fails as well."""
         self.model = model
+        self._reserve = reserve
         self.previous = previous
         self.failure = ""
         self._finders = finders
@@ -87,20 +90,28 @@ class Inspector:
         return regions
 
     def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
-        try:
-            probabilities = self._classify(frame, regions, stages)
-            if self.previous is not None and not np.isfinite(probabilities).all():
-                raise EngineError("it answers with numbers that are not finite")
-        except EngineError as error:
-            self._fall_back(error)
-            return self._classify(frame, regions, stages)
-        return probabilities
+        while True:
+            try:
+                probabilities = self._classify(frame, regions, stages)
+                if self._successor is not None and not np.isfinite(probabilities).all():
+                    raise EngineError("it answers with numbers that are not finite")
+                return probabilities
+            except EngineError as error:
+                self._fall_back(error)
+
+    @property
+    def _successor(self) -> Model | None:
+        """Who takes over from the model; None where it is the last."""
+        if self.previous is not None:
+            return self.previous
+        return None if self._reserve is self.model else self._reserve
 
     def _fall_back(self, error: EngineError) -> None:
-        """Take the previous model; raises `error` where there is none."""
-        if self.previous is None:
+        """Let the next model take over; raises `error` where there is none."""
+        successor = self._successor
+        if successor is None:
             raise error
-        self.model, self.previous, self.failure = self.previous, None, str(error)
+        self.model, self.previous, self.failure = successor, None, self.failure or str(error)
 
     def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
         model = self.model

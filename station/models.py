@@ -57,10 +57,11 @@ class Watch:
 class Models:
     """The live model, the one before it, and at most one that waits for the next frame."""
 
-    def __init__(self, live: Model, previous: Model | None, recent_crops: int) -> None:
-        """Keep `recent_crops` of the last crops; `previous` stands by from the start, or None does."""
+    def __init__(self, live: Model, previous: Model | None, recent_crops: int, reserve: Model | None = None) -> None:
+        """Keep `recent_crops` of the last crops; `reserve` is never retired and may be the live one."""
         self.live = live
         self.previous = previous
+        self._reserve = reserve
         self._offered: Model | None = None
         self._retired: list[Model] = []
         self._watch: Watch | None = None
@@ -91,7 +92,9 @@ class Models:
     def fail_over(self, inspector: Inspector) -> None:
         """Note that the previous model has taken over from the live one, which is retired. Inspect thread."""
         with self._changed:
-            self._retire(self.live)
+            for failed in (self.live, self.previous):
+                if failed is not inspector.model:
+                    self._retire(failed)
             self.live, self.previous = inspector.model, None
             inspector.failure = ""
             self._forget_recent()
@@ -175,11 +178,12 @@ class Models:
 
     def close(self) -> None:
         """Free all models, when nobody uses them any more."""
-        self._retired += [model for model in (self._offered, self.previous, self.live) if model is not None]
+        everyone = (self._offered, self.previous, self.live, self._reserve)
+        self._retired += [model for model in everyone if model is not None]
         self.release()
 
     def _retire(self, model: Model | None) -> None:
-        if model is not None:
+        if model is not None and model is not self._reserve:
             self._retired.append(model)
 
     def _forget_recent(self) -> None:

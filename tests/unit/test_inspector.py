@@ -165,6 +165,16 @@ def test_when_both_models_fail_the_frame_is_invalid_and_the_last_one_is_tried_ag
     assert pair.inspect().reason == "old"
 
 
+def test_when_the_previous_one_fails_too_the_reserve_judges_the_same_frame() -> None:
+    live, spare, reserve = Network("new", "no GPU"), Network("old", "no GPU either"), Network("on the CPU")
+    inspector = Inspector({"top": FixedFinder(regions(1))}, live.model, 20.0, ManualClock(), spare.model, reserve.model)
+    inspection = inspector.inspect(Frame("top", 1, PICTURE, 0, 0))
+    assert (inspection.verdict, inspection.reason) == (Verdict.REJECT, "on the CPU")
+    assert (inspector.model, inspector.previous, inspector.failure) == (reserve.model, None, "no GPU")
+    reserve.fault = "no memory"
+    assert inspector.inspect(Frame("top", 2, PICTURE, 0, 0)).reason == InvalidReason.ENGINE
+
+
 def test_a_model_that_answers_with_no_numbers_has_failed_while_another_stands_by() -> None:
     live, spare = Network("new", answer=float("nan")), Network("old")
     pair = Pair(live, spare)

@@ -58,11 +58,13 @@ def usable(model: Model) -> bool:
 class Line:
     """An inspector with its models; `inspect` does with one frame what the inspect thread does."""
 
-    def __init__(self, live: Model, previous: Model | None = None, recent_crops: int = 100) -> None:
+    def __init__(
+        self, live: Model, previous: Model | None = None, recent_crops: int = 100, reserve: Model | None = None
+    ) -> None:
         self.finder = Boxes()
         self.clock = ManualClock()
-        self.models = Models(live, previous, recent_crops)
-        self.inspector = Inspector({"top": self.finder}, live, 20.0, self.clock, previous)
+        self.models = Models(live, previous, recent_crops, reserve)
+        self.inspector = Inspector({"top": self.finder}, live, 20.0, self.clock, previous, reserve)
 
     def inspect(self, late: bool = False) -> Inspection:
         frame = Frame("top", 1, PICTURE, 0, self.clock.tick_ns())
@@ -184,6 +186,25 @@ def test_an_offer_stands_over_a_fail_over() -> None:
     line.models.offer(new)
     line.inspect()
     assert line.state == (new, spare)
+
+
+def test_the_reserve_outlives_every_exchange_and_takes_over_in_the_end() -> None:
+    reserve = made("reserve")
+    line = Line(reserve, reserve=reserve)
+    first, second = broken(), broken()
+    for model in (first, second):
+        line.models.offer(model)
+        line.models.exchange(line.inspector)
+        line.models.release()
+    assert usable(reserve)
+    assert line.inspect().reason == "reserve"
+    assert line.state == (reserve, None)
+    line.models.release()
+    for failed in (first, second):
+        with pytest.raises(EngineError, match="not entered"):
+            failed.engine.classify(failed.room(1))
+    line.models.close()
+    assert not usable(reserve)
 
 
 def test_a_model_that_failed_before_anybody_looked_waits_no_more() -> None:
