@@ -104,7 +104,6 @@ def test_build_shows_passport_and_steps_and_again_the_plan_of_the_cache(engine: 
 
 
 def test_build_for_another_machine_compiles_here(engine: Engine, cache: PlanCache, pictures: Path) -> None:
-    pytest.importorskip("tensorrt_rtx")
     done = engine("build", FP32, "--capability", "8.9", "--batches", "1", "4", "16", "--crops", pictures, "--json")
     passport = Passport.model_validate_json(done.stdout)
     assert (passport.key.runtime, passport.key.capability) == ("tensorrt_rtx", "8.9")
@@ -149,8 +148,6 @@ REFUSED: dict[str, tuple[list[str | Path], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_build_refuses_in_one_line(engine: Engine, pictures: Path, case: str) -> None:
     words, reason = REFUSED[case]
-    if "--capability" in words:
-        pytest.importorskip("tensorrt_rtx")
     assert reason in refused(engine("build", "--crops", pictures, *words, code=2))
 
 
@@ -255,7 +252,7 @@ def test_compare_ends_with_2_and_the_report_where_too_much_flips(
 def test_on_real_pictures_little_accuracy_is_lost(engine: Engine, data: Path, precision: str) -> None:
     done = engine("compare", FP32, precision, "--crops", data / "neu" / "images", "--json")
     parity = Parity.model_validate_json(done.stdout)
-    assert parity.crops > 1000
+    assert parity.crops >= 600
     assert parity.accuracy is not None
     before, after = parity.accuracy
     assert before > 0.97

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import psutil
 import pytest
+import tensorrt_rtx as trt
 from onnx import helper, numpy_helper
 from pydantic import ValidationError
 
@@ -29,8 +30,6 @@ from engines.plan_cache import PlanCache
 from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 from tests.ensemble import draw_crops, write_ensemble
-
-trt = pytest.importorskip("tensorrt_rtx")
 
 FP32 = shipped_model().with_name("neu-compact-fp32.onnx")
 CAPABILITY = "8.9"
