@@ -34,7 +34,7 @@ _IDLE_S = 0.1
 
 
 class Inspecting:
-    """Runs in a `Worker`. `models`, `wanted` and `engine` are there when it is ready."""
+    """Runs in a `Worker`. `models` and `opened` are there when it is ready."""
 
     models: Models
     opened: OpenEngine

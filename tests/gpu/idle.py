@@ -13,14 +13,14 @@ from tests.gpu.section import Effort, Row, percentiles_ms
 __all__ = ["measure_idle"]
 
 _BATCH = 8
-_PULSE_S = 0.002
+_PULSES_MS = (2, 50)
 _LEAST_GAPS = 5
 
 
 def measure_idle(subject: Subject, effort: Effort) -> list[Row]:
     """Return by gap the time of naming 8 crops after it, and how many times longer that is than without a gap.
 
-    Keeping warm is one crop named every 2 ms while the line idles.
+    Keeping warm is one crop named every 2 ms, or every 50 ms as a station does, while the line idles.
     """
     with subject.open() as engine:
         crops = cut_sample_crops(engine.card.crop, _BATCH)
@@ -28,7 +28,9 @@ def measure_idle(subject: Subject, effort: Effort) -> list[Row]:
         rows: list[Row] = [{"gap_ms": 0, "keep_warm": "off", **percentiles_ms(busy_ns), "penalty": 1.0}]
         for gap_ms in effort.gaps_ms:
             repeats = min(max(_LEAST_GAPS, round(1e3 * effort.gap_s / gap_ms)), 500)
-            for words, pulse_s in (("off", None), ("on", _PULSE_S)):
+            for pulse_ms in (None, *(one for one in _PULSES_MS if one < gap_ms)):
+                pulse_s = None if pulse_ms is None else pulse_ms / 1e3
+                words = "off" if pulse_ms is None else f"{pulse_ms} ms"
                 times_ns = _times(engine, crops, gap_ms / 1e3, pulse_s, repeats)
                 penalty = float(np.median(times_ns) / np.median(busy_ns))
                 row: Row = {"gap_ms": gap_ms, "keep_warm": words, **percentiles_ms(times_ns)}
