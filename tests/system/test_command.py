@@ -325,7 +325,7 @@ def test_only_one_opencv_wheel_is_installed() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become a user who may read all and write nothing")
 def test_a_user_without_a_home_and_a_read_only_installation_starts_without_compiling(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
+    tmp_path.chmod(0o1777)
     reader = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     reader += ["--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"]
     done = subprocess.run(
