@@ -1,7 +1,7 @@
 """The whole line in this process: real threads, finder, sockets and metrics; a scripted camera, a fake engine."""
 
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,6 @@ from station.event import InspectionEvent
 from tests.system.lines import Listener, ScriptCamera, listening, make_config
 
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_cameras() -> Iterator[None]:
-    ScriptCamera.delivered.clear()
-    ScriptCamera.gate.clear()
-    yield
-    ScriptCamera.gate.set()
 
 
 def run_to_the_end(config: Config, max_frames: int | None = None) -> Station:

@@ -32,14 +32,6 @@ ENOUGH = 10**9
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-@pytest.fixture(autouse=True)
-def _fresh_cameras() -> Iterator[None]:
-    ScriptCamera.delivered.clear()
-    ScriptCamera.gate.clear()
-    yield
-    ScriptCamera.gate.set()
-
-
 def line(folder: Path, swap: dict[str, Any] | None = None, **tables: Any) -> Config:
     """Return a line of 500 frames a second on the shipped model, every tenth with a defect, and with quick swaps."""
     quick = {"shadow_crops": 20, "probation_frames": 50, "max_disagreement": 1.0, "cache": str(folder / "plans")}

@@ -1,6 +1,5 @@
 """Plans built for real, by TensorRT-RTX without a GPU; what can't be built is refused in one line, nothing left."""
 
-import ctypes
 import hashlib
 import os
 import signal
@@ -30,6 +29,7 @@ from engines.plan_cache import PlanCache
 from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 from tests.ensemble import draw_crops, write_ensemble
+from tests.nvidia import driver_is_there
 
 FP32 = shipped_model().with_name("neu-compact-fp32.onnx")
 CAPABILITY = "8.9"
@@ -45,14 +45,6 @@ NOISE_FLIPS = 0.3
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def driver_is_there() -> bool:
-    try:
-        ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return False
-    return True
 
 
 @dataclass

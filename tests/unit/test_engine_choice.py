@@ -9,7 +9,7 @@ import pytest
 
 from engines import read_card, shipped_model
 from engines.build import plan_key
-from engines.gpu import Gpu, find_gpus
+from engines.gpu import Gpu
 from engines.plan import Passport, Plan, PlanKey, Profile
 from engines.plan_cache import PlanCache
 from engines.warm_up import noise_crops
@@ -22,17 +22,10 @@ from station.config import (
     TensorRtConfig,
 )
 from station.engine import OpenEngine, build_request, open_engine, open_plan
+from tests.nvidia import driver_is_there
 
 GPU = Gpu(0, "NVIDIA L4", "8.9", "580.65", "00000000:01:00.0", 23034, 22000, True, 300, 2040, 41, "")
 CONFIGS = {"tensor_rt": TensorRtConfig(backend="tensor_rt"), "auto": AutoEngineConfig(backend="auto")}
-
-
-def driver_is_there() -> bool:
-    try:
-        find_gpus()
-    except EngineError:
-        return False
-    return True
 
 
 without_driver = pytest.mark.skipif(driver_is_there(), reason="this computer has an NVIDIA driver")

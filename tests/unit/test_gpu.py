@@ -1,20 +1,11 @@
 """The GPU look-up: what the driver's answers mean, and one clear line where there is no driver."""
 
-import ctypes
-
 import pynvml
 import pytest
 
 from engines.gpu import explain_refusal, find_gpu, find_gpus, throttle_reasons
 from shadowline.errors import EngineError
-
-
-def driver_is_there() -> bool:
-    try:
-        ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return False
-    return True
+from tests.nvidia import driver_is_there
 
 
 @pytest.mark.skipif(driver_is_there(), reason="this computer has an NVIDIA driver")
