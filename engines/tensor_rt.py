@@ -239,13 +239,7 @@ def _make_context(trt: Any, engine: Any, key: PlanKey) -> Any:
 def _refuse_another_machine(plan: Plan, gpu: Gpu) -> None:
     """Raise `EngineMismatch` naming what differs between the plan's machine and this one."""
     key = plan.passport.key
-    here = key.model_copy(
-        update={
-            "driver": gpu.driver,
-            "gpu": gpu.name,
-            "capability": gpu.capability,
-        }
-    )
+    here = key.model_copy(update={"driver": gpu.driver, "gpu": gpu.name, "capability": gpu.capability})
     if differences := key.differences(here):
         raise EngineMismatch(f"{plan.folder}: built for another machine: {'; '.join(differences)}")
 

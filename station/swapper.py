@@ -147,6 +147,9 @@ class Swapper:
         """Say where the job is. Raises `StationError` when the station stops."""
         if self._stopping:
             raise StationError("the station stops: the model was not exchanged")
+        self._show(stage, detail, part)
+
+    def _show(self, stage: Stage, detail: str, part: float) -> None:
         self.status = replace(self.status, stage=stage, detail=detail, part=part)
 
     def _swap(self, request: BuildRequest) -> str:
@@ -228,10 +231,9 @@ class Swapper:
         self._report("swapped", candidate.title, "; ".join(findings))
         limits = self._swap_config
         until_ns = self._clock.tick_ns() + round(limits.shadow_s * 1e9)
-        while watch.frames < limits.probation_frames and self._clock.tick_ns() < until_ns:
-            self._enter(
-                "probation", f"{watch.frames} frames, {watch.late} late", watch.frames / limits.probation_frames
-            )
+        while watch.frames < limits.probation_frames and self._clock.tick_ns() < until_ns and not self._stopping:
+            part = watch.frames / limits.probation_frames
+            self._show("probation", f"{watch.frames} frames, {watch.late} late", part)
             if self._models.live is not candidate:
                 raise _RolledBack(f"{candidate.title} failed in use, back to {self._models.live.title}")
             if watch.late > limits.max_late_share * limits.probation_frames and self._later(watch, before):
@@ -249,7 +251,6 @@ class Swapper:
 
     def _switch(self, model: Model) -> Watch:
         """Offer `model`, wait until a frame boundary takes it, and return what is counted from then on."""
-        self._enter("switching", "waiting for the next frame")
         self._models.offer(model)
         while self._models.offers:
             if self._stopping and self._models.withdraw() and model is not self._models.previous:

@@ -295,6 +295,16 @@ def test_only_one_model_comes_in_at_a_time(tmp_path: Path) -> None:
     assert [event.action for event in changes(listener)][-1] == "refused"
 
 
+def test_a_station_that_stops_in_the_probation_says_that_the_model_was_swapped(tmp_path: Path) -> None:
+    config = line(tmp_path, {"probation_frames": 10**6})
+    with running(config) as (station, listener):
+        ask(config.control.endpoint, Swap(str(FP32)))
+        while ask(config.control.endpoint, Status()).stage != "probation":
+            pass
+    check_nothing_lost(station, listener)
+    assert [event.action for event in changes(listener)] == ["building", "shadowing", "swapped", "kept"]
+
+
 def test_an_idle_line_takes_the_new_model_too(tmp_path: Path) -> None:
     config = line(tmp_path, {"shadow_s": 0.2})
     with listening(config.publish.endpoint) as listener:
