@@ -6,6 +6,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.answers import Answers
 from engines.model import ModelCard
 
 __all__ = ["Engine"]
@@ -29,8 +30,9 @@ class Engine(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities [N,C] of crops [N,1,S,S], any N ≥ 1 (batched inside). Raises `EngineError`.
+    def classify(self, crops: NDArray[np.uint8]) -> Answers:
+        """Return the answers to crops [N,1,S,S], any N ≥ 1 (batched inside). Raises `EngineError`.
 
-        The result is overwritten by the next call: copy what you keep. Its values are the network's, NaN included.
+        There is a novelty in each call or in none, and always where the card has a `novelty_limit`. The arrays are
+        overwritten by the next call: copy what you keep. Their values are the network's, NaN included.
         """

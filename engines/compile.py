@@ -43,7 +43,7 @@ def compile_plan(
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model.read_bytes()):
         raise EngineError(f"{card.name}: {key.runtime} can't take it: {_parser_fault(parser)}")
-    _keep_probabilities(trt, network, card, model)
+    _keep_answers(trt, network, card, model)
     config = _configure(trt, builder, card, key, workspace_mib)
     config.progress_monitor = _make_monitor(trt, report)
     _use_timing_cache(config, key, timing_cache)
@@ -81,19 +81,23 @@ def _aim(trt: Any, config: Any, key: PlanKey) -> None:
     config.set_compute_capability(known[key.capability], 0)
 
 
-def _keep_probabilities(trt: Any, network: Any, card: ModelCard, model: Path) -> None:
-    """Check the one input and keep the one output that the station reads."""
+def _keep_answers(trt: Any, network: Any, card: ModelCard, model: Path) -> None:
+    """Check the one input, and keep of the outputs those that the station reads."""
     side = card.crop.size_px
     crops = network.get_input(0)
     if network.num_inputs != 1 or crops.name != "crops" or tuple(crops.shape) != (-1, 1, side, side):
         raise EngineMismatch(
             f"{model}: input is {crops.name} {tuple(crops.shape)}, must be crops (N, 1, {side}, {side})"
         )
+    kept = {"probabilities": None} if card.novelty_limit is None else {"probabilities": None, "novelty": None}
     for output in [network.get_output(index) for index in range(network.num_outputs)]:
-        if output.name != "probabilities":
+        if output.name in ("probabilities", "novelty"):
+            kept[output.name] = output.dtype
+        else:
             network.unmark_output(output)
-    if network.num_outputs != 1 or network.get_output(0).dtype != trt.float32:
-        raise EngineMismatch(f"{model}: no float32 output `probabilities`")
+    for name, element in kept.items():
+        if element != trt.float32:
+            raise EngineMismatch(f"{model}: no float32 output `{name}`")
 
 
 def _parser_fault(parser: Any) -> str:

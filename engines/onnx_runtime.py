@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from pydantic import ValidationError
 
+from engines.answers import Answers, join_answers
 from engines.model import METADATA_KEY, SCHEMA_VERSION, ModelCard
-from engines.warm_up import check_probabilities, noise_crops
+from engines.warm_up import check_answers, noise_crops
 from shadowline.errors import EngineError, EngineMismatch
 
 __all__ = ["OnnxRuntimeEngine", "Provider", "has_provider", "onnx_runtime_version", "read_card", "shipped_model"]
@@ -39,6 +40,7 @@ _RUN_FAULTS = (*_LOAD_FAULTS, RuntimeError, ValueError)
 _FATAL_ONLY = 4  # ONNX Runtime's own lines on stderr; what matters comes back as an exception
 _MAX_BYTES = 2**31 - 1  # protobuf's limit
 _WORDS = 320
+_OUTPUTS = ("probabilities", "novelty")
 
 
 def shipped_model() -> Path:
@@ -102,14 +104,14 @@ class OnnxRuntimeEngine:
     ) -> None:
         self._session = None
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def classify(self, crops: NDArray[np.uint8]) -> Answers:
         session = self._session
         if session is None:
             raise EngineError(f"{self._path}: the engine is not entered")
         if len(crops) <= self._max_batch:
             return _run(session, crops, self._path)
         starts = range(0, len(crops), self._max_batch)
-        return np.concatenate([_run(session, crops[i : i + self._max_batch], self._path) for i in starts])
+        return join_answers([_run(session, crops[i : i + self._max_batch], self._path) for i in starts])
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -184,30 +186,35 @@ def _card_of(session: onnxruntime.InferenceSession, path: Path) -> ModelCard:
 
 def _check_borders(session: onnxruntime.InferenceSession, card: ModelCard, path: Path) -> None:
     """Refuse a graph whose input or output is not the one of the contract for this card."""
-    side = card.crop.size_px
-    expected = (
+    side, outputs = card.crop.size_px, session.get_outputs()
+    expected = [
         ("input", session.get_inputs(), "crops", "tensor(uint8)", [1, side, side]),
-        ("output", session.get_outputs()[:1], "probabilities", "tensor(float)", [len(card.labels)]),
-    )
+        ("output", outputs[:1], "probabilities", "tensor(float)", [len(card.labels)]),
+    ]
+    if novelty := [value for value in outputs if value.name == "novelty"]:
+        expected.append(("output", novelty, "novelty", "tensor(float)", []))
+    elif card.novelty_limit is not None:
+        raise EngineMismatch(f"{path}: its card has a novelty_limit, its graph no output `novelty`: export it again")
     for kind, found, name, element, shape in expected:
         if len(found) != 1 or found[0].name != name:
             names = ", ".join(value.name for value in found)
             raise EngineMismatch(f"{path}: {kind} is `{names}`, must be `{name}`")
         if found[0].type != element:
             raise EngineMismatch(f"{path}: {kind} `{name}` is {found[0].type}, must be {element}")
-        if list(found[0].shape[1:]) != shape or isinstance(found[0].shape[0], int):
+        if len(found[0].shape) != 1 + len(shape) or found[0].shape[1:] != shape or isinstance(found[0].shape[0], int):
             raise EngineMismatch(f"{path}: {kind} `{name}` is {found[0].shape}, must be {['N', *shape]} with any N")
 
 
 def _warm_up(session: onnxruntime.InferenceSession, card: ModelCard, max_batch: int, path: Path) -> None:
-    """Run the smallest and the largest batch, so that memory is there, and refuse what are no probabilities."""
+    """Run the smallest and the largest batch, so that memory is there, and refuse what can't be right."""
     for count in (1, max_batch):
-        check_probabilities(_run(session, noise_crops(card, count), path), str(path))
+        check_answers(_run(session, noise_crops(card, count), path), card, str(path))
 
 
-def _run(session: onnxruntime.InferenceSession, crops: NDArray[np.uint8], path: Path) -> NDArray[np.float32]:
+def _run(session: onnxruntime.InferenceSession, crops: NDArray[np.uint8], path: Path) -> Answers:
+    names = [value.name for value in session.get_outputs() if value.name in _OUTPUTS]
     try:
-        return np.asarray(session.run(["probabilities"], {"crops": crops})[0], np.float32)
+        return Answers(**dict(zip(names, session.run(names, {"crops": crops}), strict=True)))
     except _RUN_FAULTS as fault:
         raise EngineError(f"{path}: the network did not run: {_first_line(fault)}") from fault
 

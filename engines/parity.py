@@ -1,6 +1,7 @@
 """How far two engines agree on the same crops: errors, label flips class by class, time by batch. Pure.
 
-Thin and rare defects are what a conversion loses, so flips are counted by the label that the reference gave.
+Thin and rare defects are what a conversion loses, so flips are counted by the label that the reference gave. A crop
+that keeps its label has flipped too, to `unknown`, when only one of the two finds it beyond its novelty limit.
 """
 
 import time
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from engines.answers import Answers
 from engines.base import Engine
+from engines.model import UNKNOWN, ModelCard
 from shadowline.errors import EngineMismatch
 
 __all__ = ["LabelParity", "Parity", "compare", "refuse_flips"]
@@ -28,7 +31,7 @@ class LabelParity(BaseModel):
     crops: int
     flips: int
     became: dict[str, int] = {}
-    """The candidate's label → how many of the flips."""
+    """The candidate's label, or `unknown` → how many of the flips."""
 
 
 class Parity(BaseModel):
@@ -42,6 +45,8 @@ class Parity(BaseModel):
     max_error: float
     """Largest difference of one probability."""
     mean_error: float
+    novelty_error: float | None = None
+    """Largest difference of a novelty as a part of the reference's limit; None where one of them is missing, or 0."""
     flips: int
     labels: dict[str, LabelParity]
     flipped: tuple[int, ...] = ()
@@ -69,19 +74,22 @@ def compare(
         raise EngineMismatch(f"{candidate.name}: its labels are {candidate.card.labels}, the reference's are {labels}")
     expected, answers = reference.classify(crops).copy(), candidate.classify(crops).copy()
     for engine, given in ((reference, expected), (candidate, answers)):
-        if not np.isfinite(given).all():
+        if not given.is_finite:
             raise EngineMismatch(f"{engine.name}: answers with numbers that are not finite")
-    before, after = expected.argmax(1), answers.argmax(1)
-    error = np.abs(answers - expected)
-    flipped = np.flatnonzero(before != after)
+    before, after = expected.probabilities.argmax(1), answers.probabilities.argmax(1)
+    error = np.abs(answers.probabilities - expected.probabilities)
+    crossed = _beyond(expected, reference.card) != _beyond(answers, candidate.card)
+    became = np.where(crossed & (before == after), len(labels), after)
+    flipped = np.flatnonzero(before != became)
     return Parity(
         reference=reference.name,
         candidate=candidate.name,
         crops=len(crops),
         max_error=float(error.max()),
         mean_error=float(error.mean()),
+        novelty_error=_novelty_error(expected, answers, reference.card.novelty_limit),
         flips=len(flipped),
-        labels={label: _of_label(number, before, after, labels) for number, label in enumerate(labels)},
+        labels={label: _of_label(number, before, became, labels) for number, label in enumerate(labels)},
         flipped=tuple(flipped[:100].tolist()),
         accuracy=None if truth is None else (_accuracy(before, truth, labels), _accuracy(after, truth, labels)),
         us_per_crop={batch: _time(reference, candidate, crops, batch) for batch in _BATCHES},
@@ -107,9 +115,23 @@ def refuse_flips(parity: Parity, max_flip_share: float) -> None:
             )
 
 
+def _beyond(answers: Answers, card: ModelCard) -> NDArray[np.bool_]:
+    """Return which crops are beyond the novelty limit: none where there is no novelty, or no limit."""
+    if answers.novelty is None or card.novelty_limit is None:
+        return np.zeros(len(answers.probabilities), np.bool_)
+    return answers.novelty > np.float64(card.novelty_limit)
+
+
+def _novelty_error(expected: Answers, answers: Answers, limit: float | None) -> float | None:
+    if expected.novelty is None or answers.novelty is None or not limit:
+        return None
+    return float(np.abs(answers.novelty - expected.novelty).max() / abs(limit))
+
+
 def _of_label(number: int, before: NDArray[np.intp], after: NDArray[np.intp], labels: tuple[str, ...]) -> LabelParity:
+    """Count what the crops of one label became; `after` is `unknown` where it is one more than the last label."""
     now = after[before == number]
-    became = Counter(labels[other] for other in now[now != number].tolist())
+    became = Counter((*labels, UNKNOWN)[other] for other in now[now != number].tolist())
     return LabelParity(crops=len(now), flips=became.total(), became=dict(became))
 
 

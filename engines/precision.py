@@ -3,6 +3,7 @@
 A runtime computes in the precision that it finds in the file: fp16 weights and values between casts, or INT8 as pairs
 of QuantizeLinear and DequantizeLinear. What prepares the crops in front of a network and what makes probabilities
 behind it stay fp32: squares of grey levels overflow fp16, and 8 bits of a logit would make steps in the confidence.
+So does what only the novelty is made by: distances are small differences of large sums.
 """
 
 import contextlib
@@ -124,8 +125,8 @@ def _to_fp16(model: Model) -> Model:
     what a spared node and a network share would be fp16 for both, so that each gets its own.
     """
     nodes = list(model.graph.node)
-    behind_layer, tail = _below(nodes, _are(nodes, _LAYERS)), _tail(nodes)
-    front = {index for index, node in enumerate(nodes) if index not in behind_layer and node.op_type not in _LAYERS}
+    layers, tail = _are(nodes, _LAYERS), _tail(nodes)
+    front = set(range(len(nodes))) - layers - _below(nodes, layers) - tail
     spared = [[nodes[index] for index in sorted(part)] for part in (front, tail)]
     inside = [node for index, node in enumerate(nodes) if index not in front | tail]
     if not any(node.op_type in _LAYERS for node in inside):
@@ -168,7 +169,8 @@ def _to_int8(model: Model, crops: NDArray[np.uint8]) -> Model:
     A range holds 99.99 % of the values met: the few beyond it saturate, and ordinary pictures keep finer steps.
     Symmetric int8 and no int32 bias: what TensorRT takes. Two parts of each network stay fp32, at no cost in time:
     everything up to its first convolution, so that the scaling of crops stays exact and its few input channels gain
-    nothing from INT8; and its last layer, since 8 bits of a logit would make steps in the confidence.
+    nothing from INT8; and its last layer, since 8 bits of a logit would make steps in the confidence. And so does what
+    only the novelty is made by.
     """
     nodes = list(model.graph.node)
     for index, node in enumerate(nodes):
@@ -259,11 +261,25 @@ def _below(nodes: Sequence[Any], starts: Set[int]) -> set[int]:
     return found
 
 
+def _above(nodes: Sequence[Any], output: str) -> set[int]:
+    """Return the numbers of the nodes that the value `output` is made by."""
+    wanted, found = {output}, set()
+    for index in reversed(range(len(nodes))):
+        if not wanted.isdisjoint(nodes[index].output):
+            found.add(index)
+            wanted.update(nodes[index].input)
+    return found
+
+
 def _tail(nodes: Sequence[Any]) -> set[int]:
-    """Return the numbers of the last layer of each path and of everything downstream of it."""
-    layers = _are(nodes, _LAYERS)
+    """Return the numbers of the last layer of each path and of everything downstream of it.
+
+    What only the novelty is made by belongs to it from where it leaves the way to the probabilities, layers and all.
+    """
+    novel = _above(nodes, "novelty") - _above(nodes, "probabilities")
+    layers = _are(nodes, _LAYERS) - novel
     last = {layer for layer in layers if not _below(nodes, {layer}) & layers}
-    return last | _below(nodes, last)
+    return last | _below(nodes, last) | novel
 
 
 def _written(nodes: Iterable[Any]) -> set[str]:

@@ -15,12 +15,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.answers import Answers, join_answers
 from engines.cuda_driver import CudaGraph, pop_context
 from engines.flavour import load_flavour
 from engines.gpu import Gpu, find_gpu
 from engines.model import ModelCard
 from engines.plan import Plan, PlanKey, file_sha256
-from engines.warm_up import check_probabilities, noise_crops
+from engines.warm_up import check_answers, noise_crops
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 
 __all__ = ["TensorRtEngine", "require_pycuda"]
@@ -65,7 +66,7 @@ class TensorRtEngine:
             opening.callback(setattr, self, "_session", None)
             self._session = session
             for count in (1, key.profile.max_batch):
-                check_probabilities(self.classify(noise_crops(self.card, count)), str(self._plan.folder))
+                check_answers(self.classify(noise_crops(self.card, count)), self.card, str(self._plan.folder))
             self._opened = opening.pop_all()
         self.name = f"{key.runtime} {key.version} {key.precision} {gpu.name}"
         return self
@@ -78,7 +79,7 @@ class TensorRtEngine:
         except EngineError as fault:
             logger.error("%s: not everything was freed, only the end of this process frees it: %s", self.name, fault)
 
-    def classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def classify(self, crops: NDArray[np.uint8]) -> Answers:
         session = self._session
         if session is None:
             raise EngineError(f"{self._plan.folder}: the engine is not entered")
@@ -88,7 +89,7 @@ class TensorRtEngine:
         if len(crops) <= session.max_batch:
             return session.run(crops)
         starts = range(0, len(crops), session.max_batch)
-        return np.concatenate([session.run(crops[i : i + session.max_batch]) for i in starts])
+        return join_answers([session.run(crops[i : i + session.max_batch]) for i in starts])
 
 
 class _Device:
@@ -130,12 +131,17 @@ class _Session:
             self._stream = cuda.Stream()
             taken.callback(self.__dict__.pop, "_stream")  # a stream dies with its last reference
             self._crops = self._lock_pages(taken, (self.max_batch, 1, card.crop.size_px, card.crop.size_px), np.uint8)
-            self._answers = self._lock_pages(taken, (self.max_batch, len(card.labels)), np.float32)
             self._crops_on_gpu = self._allocate(taken, self._crops.nbytes)
-            self._answers_on_gpu = self._allocate(taken, self._answers.nbytes)
             # TensorRT's objects live in containers alone: what a traceback holds would outlive the device
             self._engine = [_deserialise(trt, plan, content)]
             taken.callback(self._engine.clear)
+            shapes: dict[str, tuple[int, ...]] = {"probabilities": (self.max_batch, len(card.labels))}
+            if "novelty" in _tensors(self._engine[0]):
+                shapes["novelty"] = (self.max_batch,)
+            elif card.novelty_limit is not None:
+                raise EngineMismatch(f"{plan.folder}: its card has a novelty_limit, the plan no output `novelty`")
+            self._answers = {name: self._lock_pages(taken, shape, np.float32) for name, shape in shapes.items()}
+            self._answers_on_gpu = {name: self._allocate(taken, part.nbytes) for name, part in self._answers.items()}
             self._scratch = self._allocate(taken, max(self._engine[0].device_memory_size_v2, 1))
             self._contexts: dict[int, Any] = {}
             taken.callback(self._contexts.clear)
@@ -153,8 +159,8 @@ class _Session:
         with _faults(self._cuda, self._plan), self._device.current():
             self._taken.close()
 
-    def run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities [n,C] of crops [n,1,S,S], n up to the largest batch."""
+    def run(self, crops: NDArray[np.uint8]) -> Answers:
+        """Return the answers to crops [n,1,S,S], n up to the largest batch."""
         count = len(crops)
         batch = next(batch for batch in self._graphs if batch >= count)
         np.copyto(self._crops[:count], crops)
@@ -164,14 +170,15 @@ class _Session:
             else:
                 graph.launch()
             self._stream.synchronize()
-        return self._answers[:count].copy()
+        return Answers(**{name: part[:count].copy() for name, part in self._answers.items()})
 
     def _bind(self, batch: int) -> None:
         """Give one batch size's context its buffers and shape."""
         context = self._contexts[batch]
         context.set_device_memory(int(self._scratch), self._engine[0].device_memory_size_v2)
         context.set_tensor_address("crops", int(self._crops_on_gpu))
-        context.set_tensor_address("probabilities", int(self._answers_on_gpu))
+        for name, memory in self._answers_on_gpu.items():
+            context.set_tensor_address(name, int(memory))
         fits = context.set_input_shape("crops", (batch, *self._crops.shape[1:]))
         del context
         if not fits:
@@ -192,7 +199,8 @@ class _Session:
         self._cuda.memcpy_htod_async(self._crops_on_gpu, self._crops[:batch], self._stream)
         if not self._contexts[batch].execute_async_v3(self._stream.handle):
             raise EngineError(f"{self._plan.folder}: TensorRT did not take a batch of {batch}")
-        self._cuda.memcpy_dtoh_async(self._answers[:batch], self._answers_on_gpu, self._stream)
+        for name, part in self._answers.items():
+            self._cuda.memcpy_dtoh_async(part[:batch], self._answers_on_gpu[name], self._stream)
 
     def _lock_pages(self, taken: ExitStack, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         """Return page-locked host memory, from which the GPU copies by itself."""
@@ -219,6 +227,11 @@ def _deserialise(trt: Any, plan: Plan, content: bytes) -> Any:
     if engine is None:
         raise EngineError(f"{plan.engine}: {plan.passport.key.runtime} does not load it (its reason is above)")
     return engine
+
+
+def _tensors(engine: Any) -> set[str]:
+    """Return the names of a plan's inputs and outputs."""
+    return {engine.get_tensor_name(number) for number in range(engine.num_io_tensors)}
 
 
 def _make_context(trt: Any, engine: Any, key: PlanKey) -> Any:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 __all__ = [
@@ -337,7 +337,11 @@ class VerdictConfig(Table):
     """What makes a frame `accept` or `reject`."""
 
     confidence_floor: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Below it a region is `unknown`; without it the model's own floor is used."""
+    """Below it a region is `unknown`; without it the model's own floors are used."""
+    label_floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Label → the floor that takes the place of all others for it."""
+    novelty_limit: FiniteFloat | None = None
+    """Above it a region is `unknown`; takes the place of the model's own limit, and only where it has one."""
     default: RuleConfig = RuleConfig()
     """The rule of every label without one of its own, `unknown` among them."""
     rules: dict[str, RuleConfig] = {}

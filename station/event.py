@@ -60,6 +60,8 @@ class DefectRecord(msgspec.Struct, frozen=True, gc=False):
     area_px: int
     depth: float
     """Mean grey levels beyond the limit; negative is darker than the surface."""
+    novelty: float | None = None
+    """How little it is like the training crops, on the model's own scale; null from a model that does not tell."""
 
 
 class StageTimes(msgspec.Struct, frozen=True, gc=False):
@@ -195,7 +197,12 @@ def make_inspection_event(inspection: Inspection, origin: Origin, budget_ms: flo
         size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
         defects=tuple(
             DefectRecord(
-                defect.label, round(defect.confidence, 4), defect.box_px, defect.area_px, round(defect.depth, 1)
+                defect.label,
+                round(defect.confidence, 4),
+                defect.box_px,
+                defect.area_px,
+                round(defect.depth, 1),
+                None if defect.novelty is None else round(defect.novelty, 6),
             )
             for defect in inspection.defects
         ),

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engines import Answers
 from shadowline.errors import CalibrationError, EngineError
 from station.clock import Clock
 from station.crops import cut_crops
@@ -53,15 +53,15 @@ class Inspector:
             regions = self._find(frame, stages)
             if regions.invalid is not None:
                 return self._invalid(frame, frame.sequence, InvalidReason(regions.invalid), stages)
-            probabilities = self._classify_or_fall_back(frame, regions, stages)
+            answers = self._classify_or_fall_back(frame, regions, stages)
         except CalibrationError as error:
             return self._invalid(frame, frame.sequence, InvalidReason.CALIBRATION, stages, str(error))
         except EngineError as error:
             return self._invalid(frame, frame.sequence, InvalidReason.ENGINE, stages, str(error))
-        if not np.isfinite(probabilities).all():
+        if not answers.is_finite:
             return self._invalid(frame, frame.sequence, InvalidReason.NOT_FINITE, stages)
         start_ns = self._clock.tick_ns()
-        defects = self._name(regions, probabilities)
+        defects = self._name(regions, answers)
         verdict, reason = self.model.judge.judge(defects)
         stages.verdict_ns = self._clock.tick_ns() - start_ns
         return self._settle(frame, frame.sequence, verdict, reason, defects, stages)
@@ -89,13 +89,13 @@ class Inspector:
         stages.regions_ns = self._clock.tick_ns() - start_ns
         return regions
 
-    def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
+    def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> Answers:
         while True:
             try:
-                probabilities = self._classify(frame, regions, stages)
-                if self._successor is not None and not np.isfinite(probabilities).all():
+                answers = self._classify(frame, regions, stages)
+                if self._successor is not None and not answers.is_finite:
                     raise EngineError("it answers with numbers that are not finite")
-                return probabilities
+                return answers
             except EngineError as error:
                 self._fall_back(error)
 
@@ -113,28 +113,29 @@ class Inspector:
             raise error
         self.model, self.previous, self.failure = successor, None, self.failure or str(error)
 
-    def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> NDArray[np.float32]:
+    def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> Answers:
         model = self.model
         if not len(regions):
-            return np.empty((0, len(model.judge.labels)), np.float32)
+            return Answers(np.empty((0, len(model.judge.labels)), np.float32))
         start_ns = self._clock.tick_ns()
         crops = cut_crops(frame.image, regions.box, model.engine.card.crop, model.room(len(regions)))
         cut_ns = self._clock.tick_ns()
-        probabilities = model.engine.classify(crops)
+        answers = model.engine.classify(crops)
         stages.crops_ns = cut_ns - start_ns
         stages.classify_ns = self._clock.tick_ns() - cut_ns
-        return probabilities
+        return answers
 
-    def _name(self, regions: Regions, probabilities: NDArray[np.float32]) -> tuple[Defect, ...]:
+    def _name(self, regions: Regions, answers: Answers) -> tuple[Defect, ...]:
         if not len(regions):
             return ()
         return tuple(
-            Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth)
-            for (label, confidence), box, area, depth in zip(
-                self.model.judge.name(probabilities),
+            Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth, novelty)
+            for (label, confidence), box, area, depth, novelty in zip(
+                self.model.judge.name(answers),
                 regions.box.tolist(),
                 regions.area.tolist(),
                 regions.depth.tolist(),
+                [None] * len(regions) if answers.novelty is None else answers.novelty.tolist(),
                 strict=True,
             )
         )

@@ -27,9 +27,10 @@ _BATCH: Final = 32
 def make_model(engine: Engine, config: Config, why: str) -> Model:
     """Return an entered engine with its judge, and how well it names the golden set where there is one.
 
-    Raises `ConfigError` when a rule of the configuration names a label that the model does not know.
+    Raises `ConfigError` when a rule or floor of the configuration names a label that the model does not know, and for a
+    novelty limit where the model has none.
     """
-    judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
+    judge = Judge(config.verdict, engine.card)
     return Model(engine, judge, why, _golden_share(engine, config.swap.golden))
 
 
@@ -50,7 +51,7 @@ def _golden_share(engine: Engine, golden: Path | None) -> float | None:
     pictures = read_crops(golden, engine.card.crop, engine.card.labels)
     if pictures.truth is None:
         raise EngineError(f"{golden}: its folders are no labels of the model ({', '.join(engine.card.labels)})")
-    best = engine.classify(pictures.crops).argmax(1).tolist()
+    best = engine.classify(pictures.crops).probabilities.argmax(1).tolist()
     return float(np.mean([engine.card.labels[row] == label for row, label in zip(best, pictures.truth, strict=True)]))
 
 

@@ -1,19 +1,17 @@
-"""Decide what a frame's regions mean: labels above the confidence floor, a rule a label, one verdict. Pure."""
+"""Decide what a frame's regions mean: labels that can be believed, a rule a label, one verdict. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engines.answers import Answers
+from engines.model import UNKNOWN, ModelCard
 from shadowline.errors import ConfigError
 from station.config import RuleConfig, VerdictConfig
 
 __all__ = ["UNKNOWN", "Defect", "Judge", "Verdict"]
-
-UNKNOWN = "unknown"
-"""Label of a region that the network is not sure of; it has a rule like any other and is never guessed."""
 
 
 class Verdict(StrEnum):
@@ -33,32 +31,43 @@ class Defect:
     box_px: tuple[int, int, int, int]
     area_px: int
     depth: float
+    novelty: float | None = None
+    """How little it is like the training crops, where the model tells."""
 
 
 class Judge:
     """The rules of one configuration for one model's labels."""
 
-    def __init__(self, config: VerdictConfig, labels: Sequence[str], model_floor: float) -> None:
-        """Lay out a rule for each of `labels` and for `unknown`; below the floor a label is not believed.
+    def __init__(self, config: VerdictConfig, card: ModelCard) -> None:
+        """Lay out a rule for each label of `card` and for `unknown`, and what it takes to believe a label.
 
-        Raises `ConfigError` for a rule of a label that the model does not know.
+        Raises `ConfigError` for a rule or floor of a label that the model does not know, and for a novelty limit where
+        it has none.
         """
-        self.labels = tuple(labels)
-        if strangers := set(config.rules) - {*self.labels, UNKNOWN}:
-            known = ", ".join((*self.labels, UNKNOWN))
-            raise ConfigError(f"[verdict.rules] {', '.join(sorted(strangers))}: not a label of the model ({known})")
-        self.floor = model_floor if config.confidence_floor is None else config.confidence_floor
+        self.labels = card.labels
+        _refuse_strangers("rules", config.rules, (*self.labels, UNKNOWN))
+        _refuse_strangers("label_floors", config.label_floors, self.labels)
+        if config.novelty_limit is not None and card.novelty_limit is None:
+            raise ConfigError(
+                f"[verdict] novelty_limit: {card.name} has none of its own to take the place of: remove it"
+            )
+        self.novelty_limit = card.novelty_limit if config.novelty_limit is None else config.novelty_limit
+        self.floors = _floors(config, card)
         self.rules: Mapping[str, RuleConfig] = {
             label: config.rules.get(label, config.default) for label in (*self.labels, UNKNOWN)
         }
 
-    def name(self, probabilities: NDArray[np.float32]) -> list[tuple[str, float]]:
-        """Return label and confidence of each row of `probabilities` [n,C]."""
-        best = probabilities.argmax(axis=1)
-        confidences = probabilities[np.arange(len(best)), best].tolist()
+    def name(self, answers: Answers) -> list[tuple[str, float]]:
+        """Return label and confidence of each row of `answers`: the most probable label's, also where it is `unknown`.
+
+        It is `unknown` below the label's floor, and beyond the novelty limit.
+        """
+        best = answers.probabilities.argmax(axis=1)
+        confidences = answers.probabilities[np.arange(len(best)), best].tolist()
+        labels = [self.labels[index] for index in best.tolist()]
         return [
-            (self.labels[index] if confidence >= self.floor else UNKNOWN, confidence)
-            for index, confidence in zip(best.tolist(), confidences, strict=True)
+            (label if confidence >= self.floors[label] and not novel else UNKNOWN, confidence)
+            for label, confidence, novel in zip(labels, confidences, self._novel(answers), strict=True)
         ]
 
     def judge(self, defects: Sequence[Defect]) -> tuple[Verdict, str]:
@@ -74,3 +83,25 @@ class Judge:
                 counts[defect.label] = counts.get(defect.label, 0) + 1
         rejecting = [label for label, count in counts.items() if count >= self.rules[label].min_count]
         return (Verdict.REJECT, ", ".join(rejecting)) if rejecting else (Verdict.ACCEPT, "")
+
+    def _novel(self, answers: Answers) -> list[bool]:
+        """Return which rows are beyond the novelty limit: none where there is no limit."""
+        if self.novelty_limit is None or answers.novelty is None:
+            return [False] * len(answers.probabilities)
+        return [novelty > self.novelty_limit for novelty in answers.novelty.tolist()]
+
+
+def _refuse_strangers(key: str, given: Iterable[str], known: Sequence[str]) -> None:
+    if strangers := set(given) - set(known):
+        raise ConfigError(
+            f"[verdict.{key}] {', '.join(sorted(strangers))}: not a label of the model ({', '.join(known)})"
+        )
+
+
+def _floors(config: VerdictConfig, card: ModelCard) -> Mapping[str, float]:
+    """Return the confidence floor of each label: what is configured, for the label or for all, before the model's."""
+    if config.confidence_floor is None:
+        usual, own = card.confidence_floor, {**card.label_floors, **config.label_floors}
+    else:
+        usual, own = config.confidence_floor, config.label_floors
+    return {label: own.get(label, usual) for label in card.labels}

@@ -100,7 +100,7 @@ def _one_frame(
     image: Image,
     engine: Engine,
 ) -> Callable[[], None]:
-    model = Model(engine, Judge(VerdictConfig(), engine.card.labels, 0.5))
+    model = Model(engine, Judge(VerdictConfig(), engine.card))
     inspector = Inspector({"top": _ThreeRegions()}, model, 20.0, clock)
 
     def step() -> None:

@@ -22,7 +22,7 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     console = Console(highlight=False, soft_wrap=True)
     with closing(open_engine(settings.engine, settings.swap)) as opened:
         engine = opened.engine
-        judge = Judge(settings.verdict, engine.card.labels, engine.card.confidence_floor)
+        judge = Judge(settings.verdict, engine.card)
         for camera in settings.camera:
             open_flat_field(camera)
         _explain(console, settings, opened, judge)
@@ -49,7 +49,11 @@ def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge)
         table.add_row("", f"{split}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
     if card.not_for:
         table.add_row("", f"not for: {card.not_for}")
-    table.add_row("verdict", f"below confidence {judge.floor:.2f} a region is `unknown`")
+    floors = ", ".join(f"{floor:.2f} ({label})" for label, floor in judge.floors.items())
+    if len(usual := set(judge.floors.values())) == 1:
+        floors = f"{usual.pop():.2f}"
+    beyond = "" if judge.novelty_limit is None else f" or beyond novelty {judge.novelty_limit:.4g}"
+    table.add_row("verdict", f"below confidence {floors}{beyond} a region is `unknown`")
     for label, rule in judge.rules.items():
         needs = [f"confidence ≥ {rule.min_confidence:g}"] if rule.min_confidence else []
         needs += [f"area ≥ {rule.min_area_px} px"] if rule.min_area_px else []

@@ -78,6 +78,8 @@ def show_parity(parity: Parity, crops: Crops | None) -> None:
         f"{parity.candidate} against {parity.reference} on {parity.crops} crops: largest error {parity.max_error:.4f}, "
         f"mean {parity.mean_error:.5f}, {parity.flips} labels flipped ({parity.flip_share:.2%})"
     )
+    if parity.novelty_error is not None:
+        console.print(f"largest error of a novelty {parity.novelty_error:.2%} of its limit")
     if parity.accuracy is not None:
         console.print(f"right {parity.accuracy[1]:.2%}, the reference {parity.accuracy[0]:.2%}")
     table = Table(box=None, pad_edge=False)

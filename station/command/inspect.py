@@ -52,13 +52,14 @@ _MAX_PIXELS = 100e6
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What was found in one picture; `probabilities` are those of the whole picture taken as one crop."""
+    """What was found in one picture; `probabilities` and `novelty` are those of the whole picture as one crop."""
 
     file: Path
     verdict: str
     reason: str
     defects: tuple[Defect, ...] = ()
     probabilities: dict[str, float] | None = None
+    novelty: float | None = None
 
     @property
     def best(self) -> tuple[str | None, float | None]:
@@ -79,19 +80,23 @@ class _Result:
                     "confidence": round(defect.confidence, 4),
                     "box_px": list(defect.box_px),
                     "area_px": defect.area_px,
+                    "novelty": _rounded(defect.novelty),
                 }
                 for defect in self.defects
             ],
             "label": label,
             "confidence": confidence,
             "probabilities": self.probabilities,
+            "novelty": _rounded(self.novelty),
         }
 
     def as_line(self) -> str:
         label, confidence = self.best
-        regions = ", ".join(f"{defect.label} {defect.confidence:.2f}" for defect in self.defects[:4])
+        regions = ", ".join(
+            f"{defect.label} {defect.confidence:.2f}{_in_words(defect.novelty)}" for defect in self.defects[:4]
+        )
         more = f" and {len(self.defects) - 4} more" if len(self.defects) > 4 else ""
-        whole = f"; the whole picture looks like {label} {confidence:.2f}" if label else ""
+        whole = f"; the whole picture looks like {label} {confidence:.2f}{_in_words(self.novelty)}" if label else ""
         return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + whole
 
 
@@ -100,7 +105,7 @@ class _PictureLine:
 
     def __init__(self, config: Config, engine: Engine) -> None:
         regions = config.regions.model_copy(update={"background": "frame"})
-        judge = Judge(config.verdict, engine.card.labels, engine.card.confidence_floor)
+        judge = Judge(config.verdict, engine.card)
         clock = HostClock()
         self._inspector = Inspector({"file": open_finder(regions, None)}, Model(engine, judge), 60_000, clock)
         self._engine = engine
@@ -111,11 +116,13 @@ class _PictureLine:
         if isinstance(image, InvalidReason):
             return _Result(file, Verdict.INVALID, image)
         inspection = self._inspector.inspect(Frame("file", 1, image, captured_ns=0, captured_tick_ns=0))
-        whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))[0]
+        whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))
         probabilities = {
-            label: round(value, 6) for label, value in zip(self._engine.card.labels, whole.tolist(), strict=True)
+            label: round(value, 6)
+            for label, value in zip(self._engine.card.labels, whole.probabilities[0].tolist(), strict=True)
         }
-        return _Result(file, inspection.verdict, inspection.reason, inspection.defects, probabilities)
+        novelty = None if whole.novelty is None else float(whole.novelty[0])
+        return _Result(file, inspection.verdict, inspection.reason, inspection.defects, probabilities, novelty)
 
 
 def inspect(
@@ -147,6 +154,14 @@ def inspect(
                     _annotate(result, image, (annotate / shown).with_suffix(".png"))
     if not read_any:
         raise typer.Exit(1)
+
+
+def _rounded(novelty: float | None) -> float | None:
+    return None if novelty is None else round(novelty, 6)
+
+
+def _in_words(novelty: float | None) -> str:
+    return "" if novelty is None else f" (novelty {novelty:.4g})"
 
 
 def _settings(path: Path | None) -> Config:

@@ -31,7 +31,7 @@ def check_model(config: Config, path: Path) -> Iterator[Check]:
     """Run the model on the CPU, where every model file runs, and hold rules and flat fields against it."""
     try:
         card, sha256 = _run_model(config)
-        Judge(config.verdict, card.labels, card.confidence_floor)
+        Judge(config.verdict, card)
         for camera in config.camera:
             open_flat_field(camera)
     except StationError as fault:

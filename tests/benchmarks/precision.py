@@ -117,7 +117,7 @@ def classify_pictures(model: Path, manifest: Manifest, folder: Path) -> NDArray[
         for row in manifest.pictures:
             picture = read_grey(folder / row.path)
             crop = cut_crops(picture, whole_image(picture), engine.card.crop, np.empty((1, 1, side, side), np.uint8))
-            answers.append(engine.classify(crop)[0].copy())
+            answers.append(engine.classify(crop).probabilities[0].copy())
     return np.array(answers)
 
 

@@ -48,9 +48,8 @@ def main(model: Path, manifest: Path, folder: Path) -> None:
                 picture = read_grey(folder / row.path).astype(np.float32)
                 changed = np.clip(np.rint(change(picture, random)), 0, 255).astype(np.uint8)
                 crop = np.empty((1, 1, side, side), np.uint8)
-                answers.append(
-                    engine.classify(cut_crops(changed, whole_image(changed), engine.card.crop, crop))[0].copy()
-                )
+                cut_crops(changed, whole_image(changed), engine.card.crop, crop)
+                answers.append(engine.classify(crop).probabilities[0].copy())
             result = score(np.array(answers), truth, labels)
             print(f"| {name} | {100 * result.accuracy:.1f} % | {result.macro_f1:.3f} | {result.ece:.3f} |")
 

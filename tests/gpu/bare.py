@@ -64,7 +64,8 @@ class _OnnxRuntimeLoop:
         self._input = onnxruntime.OrtValue.ortvalue_from_numpy(self._crops[:batch], self._device, 0)
         self._binding = self._session.io_binding()
         self._binding.bind_ortvalue_input("crops", self._input)
-        self._binding.bind_output("probabilities", self._device)
+        for output in self._session.get_outputs():
+            self._binding.bind_output(output.name, self._device)
 
     def run(self, runs: int, wait_each: bool) -> None:
         for _ in range(runs):
@@ -83,15 +84,17 @@ class _TensorRtLoop:
         self._cuda, self._side = cuda, card.crop.size_px
         opened.callback(self.__dict__.clear)  # context, engine and stream die while the CUDA context is current
         self._stream = cuda.Stream()
-        crops = cut_sample_crops(card.crop, MAX_BATCH)
-        buffers = {"crops": cuda.mem_alloc(crops.nbytes), "probabilities": cuda.mem_alloc(4 * 256 * MAX_BATCH)}
-        for memory in buffers.values():
-            opened.callback(memory.free)
-        cuda.memcpy_htod(buffers["crops"], crops)
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         self._engine = self._runtime.deserialize_cuda_engine(plan.read_engine())
         if self._engine is None:
             raise EngineError(f"{plan.engine}: {key.runtime} does not load it (its reason is above)")
+        crops = cut_sample_crops(card.crop, MAX_BATCH)
+        tensors = [self._engine.get_tensor_name(number) for number in range(self._engine.num_io_tensors)]
+        sizes = {name: crops.nbytes if name == "crops" else 4 * 256 * MAX_BATCH for name in tensors}
+        buffers = {name: cuda.mem_alloc(size) for name, size in sizes.items()}
+        for memory in buffers.values():
+            opened.callback(memory.free)
+        cuda.memcpy_htod(buffers["crops"], crops)
         self._context = _make_context(trt, self._engine, key.runtime == "tensorrt_rtx")
         for name, memory in buffers.items():
             self._context.set_tensor_address(name, int(memory))

@@ -25,13 +25,13 @@ def measure_correctness(subject: Subject, effort: Effort) -> list[Row]:
         crops = cut_sample_crops(engine.card.crop, max(effort.crops, _BATCHES[-1]))
         noise = np.random.default_rng(1).integers(0, 256, (_BATCHES[-1], *crops.shape[1:]), np.uint8)
         drawn = compare(reference, engine, crops)
-        whole = engine.classify(crops).copy()
+        whole = engine.classify(crops).probabilities.copy()
         rows: list[Row] = [
             _row("drawn", drawn) | {"met": drawn.flip_share <= _FLIP_SHARE},
             _row("noise", compare(reference, engine, noise)),
         ]
         for batch in _BATCHES:
-            part = engine.classify(crops[:batch])
+            part = engine.classify(crops[:batch]).probabilities
             if part.shape != whole[:batch].shape:
                 raise EngineError(f"{subject.name}: {batch} crops were answered with shape {part.shape}")
             error = np.abs(part - whole[:batch])

@@ -28,7 +28,7 @@ def measure_latency(subject: Subject, effort: Effort) -> list[Row]:
             start_ns = time.perf_counter_ns()
             crops = cut_crops(sample.image, sample.boxes, cut, buffer)
             cut_ns = time.perf_counter_ns()
-            [labels[best] for best in engine.classify(crops).argmax(1).tolist()]
+            [labels[best] for best in engine.classify(crops).probabilities.argmax(1).tolist()]
             ticks_ns[max(index, 0)] = start_ns, cut_ns, time.perf_counter_ns()
     steps_ns = np.diff(ticks_ns, axis=1)
     rows: list[Row] = [

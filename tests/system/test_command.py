@@ -17,6 +17,7 @@ import pytest
 
 from calibration import FlatField, save_flat_field
 from tests.system.lines import listening
+from tests.tiny import CARD, write_model
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "station"]
@@ -308,6 +309,28 @@ def test_inspect_prints_one_object_a_picture(tmp_path: Path) -> None:
         assert (results[name]["verdict"], results[name]["reason"]) == ("invalid", reason)
         assert results[name]["label"] is None
     assert not (tmp_path / "drawn" / "6 empty.png").exists()
+
+
+def test_inspect_and_check_tell_of_novelty(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    card = CARD | {"novelty_limit": 5.0, "label_floors": {"dark": 0.75}}
+    model = {"STATION__ENGINE__MODEL": str(write_model(tmp_path / "tiny.onnx", card, novelty="Squeeze"))}
+    result = json.loads(station("inspect", "--json", tmp_path / "2 marked.png", **model).stdout)
+    (defect,) = result["defects"]
+    assert (defect["label"], result["reason"]) == ("unknown", "unknown")
+    assert defect["novelty"] > 5
+    assert 0 < result["novelty"] < 128
+    said = station("inspect", tmp_path / "2 marked.png", STATION__VERDICT__NOVELTY_LIMIT="128", **model).stdout
+    assert f"{defect['confidence']:.2f} (novelty {defect['novelty']:.4g}); the whole picture looks like " in said
+    assert ": reject unknown" not in said
+
+    (tmp_path / "config.toml").write_text('[[camera]]\nname = "top"\ntype = "simulated"\n')
+    said = station("check", "--config", tmp_path / "config.toml", **model).stdout
+    assert "below confidence 0.50 (bright), 0.75 (dark) or beyond novelty 5 a region is `unknown`" in said
+    model = {"STATION__ENGINE__MODEL": str(write_model(tmp_path / "plain.onnx"))}
+    limit = {"STATION__VERDICT__NOVELTY_LIMIT": "128"}
+    said = station("check", "--config", tmp_path / "config.toml", code=2, **model, **limit).stderr
+    assert "novelty_limit: tiny has none of its own" in said
 
 
 def test_inspect_says_what_it_can_not_find(tmp_path: Path) -> None:

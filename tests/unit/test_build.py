@@ -20,8 +20,9 @@ from pydantic import ValidationError
 
 import shadowline
 from engines import ModelCard, read_card, shipped_model
-from engines.build import BuildRequest, build
+from engines.build import BuildRequest, build, plan_key
 from engines.build_process import BuildProcess
+from engines.compile import compile_plan
 from engines.model import METADATA_KEY
 from engines.onnx_runtime import onnx_runtime_version
 from engines.plan import ANY, Plan, Profile
@@ -30,6 +31,7 @@ from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 from tests.ensemble import draw_crops, write_ensemble
 from tests.nvidia import driver_is_there
+from tests.tiny import CARD, write_model
 
 FP32 = shipped_model().with_name("neu-compact-fp32.onnx")
 CAPABILITY = "8.9"
@@ -177,6 +179,23 @@ def test_another_precision_profile_or_calibration_is_another_plan(
     changes.append({"profile": Profile(max_batch=64)})
     plans = [at_once(request_of(FP32, tmp_path / "cache", **(base | change))) for change in changes]
     assert len({plan.folder for plan in plans}) == len(changes)
+
+
+@pytest.mark.parametrize("facts", [{}, {"novelty_limit": 3.0}])
+def test_a_plan_keeps_novelty_with_a_limit_and_without(tmp_path: Path, facts: dict[str, float]) -> None:
+    novel = at_once(
+        request_of(write_model(tmp_path / "novel.onnx", CARD | facts, novelty="Squeeze"), tmp_path / "cache")
+    )
+    plain = at_once(request_of(write_model(tmp_path / "plain.onnx"), tmp_path / "cache"))
+    assert [b"novelty" in plan.read_engine() for plan in (novel, plain)] == [True, False]
+    assert novel.passport.card == ModelCard.model_validate(CARD | facts)
+
+
+def test_a_graph_without_the_novelty_of_its_card_is_not_compiled(tmp_path: Path) -> None:
+    model, card = write_model(tmp_path / "plain.onnx"), ModelCard.model_validate(CARD | {"novelty_limit": 3.0})
+    key = plan_key(request_of(model, tmp_path), card)
+    with pytest.raises(EngineMismatch, match="no float32 output `novelty`"):
+        compile_plan(model, card, key, 64, tmp_path / "timing", lambda part, phase: None)
 
 
 def test_a_damaged_plan_is_built_again(tmp_path: Path) -> None:

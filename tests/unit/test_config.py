@@ -54,6 +54,8 @@ REFUSED = {
         "[engine]\nbackend = 'tensor_rt'\nopt_batch = 16\nmax_batch = 8\n",
         r"\[engine\]: opt_batch 16 is over max_batch 8",
     ),
+    "floor out of bounds": ("[verdict.label_floors]\ndent = 2.0\n", r"\[verdict.*dent.*less than or equal to 1"),
+    "limit that is no number": ("[verdict]\nnovelty_limit = inf\n", r"\[verdict\] novelty_limit: .*finite"),
     "unknown precision": (
         "[engine]\nbackend = 'auto'\nprecision = 'int4'\n",
         r"\[engine\] precision: .*'int8'.*'int4'",

@@ -162,7 +162,7 @@ def test_a_station_that_stops_while_a_model_waits_keeps_both(tmp_path: Path) -> 
     assert rig.reports[-1] == ("refused", "the station stops: the model was not exchanged")
     for model in (rig.models.live, rig.models.previous):
         assert model is not None
-        assert len(model.engine.classify(model.room(1)[:1])) == 1
+        assert len(model.engine.classify(model.room(1)[:1]).probabilities) == 1
 
 
 @pytest.mark.parametrize("path", ["{folder}/none.onnx", "/a\0b.onnx", "/" + "a" * 5000, "{folder}"])

@@ -53,7 +53,7 @@ def without_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
 def answers(opened: OpenEngine) -> bool:
     """Whether engine and reserve name crops."""
     engines = [engine for engine in (opened.engine, opened.reserve) if engine is not None]
-    return all(len(engine.classify(noise_crops(engine.card, 2))) == 2 for engine in engines)
+    return all(len(engine.classify(noise_crops(engine.card, 2)).probabilities) == 2 for engine in engines)
 
 
 def check_is_cpu(opened: OpenEngine, why: str) -> None:
@@ -279,7 +279,7 @@ def test_a_plan_runs_on_the_back_end_that_was_settled(
     engine = open_plan(plan, config)
     try:
         assert engine.name.startswith("onnx_runtime CPU")
-        assert engine.classify(noise_crops(engine.card, 6)).shape == (6, len(engine.card.labels))
+        assert engine.classify(noise_crops(engine.card, 6)).probabilities.shape == (6, len(engine.card.labels))
     finally:
         engine.__exit__(None, None, None)
 

@@ -26,6 +26,7 @@ from station.verdict import Defect, Verdict
 ORIGIN = Origin("line", "0123456789ab", "model 0123", "4567")
 FRAME = Frame("top", 3, np.zeros((20, 30), np.uint8), 5, 6, frame_id=8, encoder=-4, source="a.png")
 DEFECT = Defect("scratches", 0.98765, (1, 2, 3, 4), 9, 31.26)
+NOVEL = Defect("unknown", 0.5, (1, 2, 3, 4), 9, 31.26, 12.34567891)
 
 MESSAGES: dict[str, Message] = {
     "inspection.top": make_inspection_event(
@@ -35,6 +36,9 @@ MESSAGES: dict[str, Message] = {
     ),
     "inspection.side": make_inspection_event(
         Inspection(Missing("side", 4, InvalidReason.LOST, 5, 6), 4, Verdict.INVALID, "lost", 10, True), ORIGIN, 20
+    ),
+    "inspection.end": make_inspection_event(
+        Inspection(Frame("end", 1, FRAME.image, 5, 6), 1, Verdict.REJECT, "unknown", 10, False, (NOVEL,)), ORIGIN, 20
     ),
     "state.top": StateEvent(1, ORIGIN, "top", "offline", "unplugged", 5, 6),
     "model": ModelEvent(2, ORIGIN, "rolled_back", "other 4567", "late", 5, 6),
@@ -54,7 +58,9 @@ def test_keeps_its_schema_and_comes_back_as_it_was(name: str, message: Message) 
 
 def test_the_schema_refuses_what_is_no_message() -> None:
     good = json.loads(encode(MESSAGES["inspection.top"]))
-    for bad in ({**good, "verdict": "perhaps"}, {**good, "schema": "other/1"}, {**good, "sequence": "3"}):
+    high = [{**good["defects"][0], "novelty": "high"}]
+    wrong = ({"verdict": "perhaps"}, {"schema": "other/1"}, {"sequence": "3"}, {"defects": high})
+    for bad in ({**good, **part} for part in wrong):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema(), cls=jsonschema.Draft202012Validator)
 
@@ -73,9 +79,23 @@ def test_an_inspection_carries_what_was_inspected() -> None:
     assert event["schema"] == "shadowline.inspection/1"
     assert event["size_px"] == [30, 20]
     assert event["defects"] == [
-        {"label": "scratches", "confidence": 0.9877, "box_px": [1, 2, 3, 4], "area_px": 9, "depth": 31.3}
+        {
+            "label": "scratches",
+            "confidence": 0.9877,
+            "box_px": [1, 2, 3, 4],
+            "area_px": 9,
+            "depth": 31.3,
+            "novelty": None,
+        }
     ]
+    assert json.loads(encode(MESSAGES["inspection.end"]))["defects"][0]["novelty"] == 12.345679
     assert (event["frame_id"], event["encoder"], event["source"], event["latency_ms"]) == (8, -4, "a.png", 1.5)
+
+
+def test_an_event_from_before_there_was_novelty_is_read() -> None:
+    event = json.loads(encode(MESSAGES["inspection.top"]))
+    del event["defects"][0]["novelty"]
+    assert decode(json.dumps(event).encode()) == MESSAGES["inspection.top"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"\xff", b'{"schema":"shadowline.inspection/1"}', b"[" * 9999])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines import CropCut, FakeEngine
+from engines import Answers, CropCut, FakeEngine
 from shadowline.errors import CalibrationError, EngineError
 from station.clock import ManualClock
 from station.config import VerdictConfig
@@ -40,19 +40,25 @@ def regions(count: int) -> Regions:
 class Rig:
     """An inspector between a fixed finder and a fake engine that counts the crops it got."""
 
-    def __init__(self, found: Regions | Exception, answer: float | Exception = 0.9, passes_ms: float = 0.0) -> None:
+    def __init__(
+        self, found: Regions | Exception, answer: float | tuple[float, float] | Exception = 0.9, passes_ms: float = 0.0
+    ) -> None:
+        """`answer` is the probability of `patches`, with a novelty, whose limit is then 1, or without."""
         self.clock = ManualClock()
         self.crops: list[int] = []
 
-        def classify(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def classify(crops: NDArray[np.uint8]) -> Answers:
             self.crops.append(len(crops))
             self.clock.sleep(passes_ms / 1e3)
             if isinstance(answer, Exception):
                 raise answer
-            return np.tile(np.array([answer, 1 - answer], np.float32), (len(crops), 1))
+            first, novelty = answer if isinstance(answer, tuple) else (answer, None)
+            probabilities = np.tile(np.array([first, 1 - first], np.float32), (len(crops), 1))
+            return Answers(probabilities, None if novelty is None else np.full(len(crops), novelty, np.float32))
 
-        engine = FakeEngine(("patches", "scratches"), classify)
-        judge = Judge(VerdictConfig(), engine.card.labels, 0.5)
+        limit = 1.0 if isinstance(answer, tuple) else None
+        engine = FakeEngine(("patches", "scratches"), classify, novelty_limit=limit)
+        judge = Judge(VerdictConfig(), engine.card)
         with engine:
             self.inspector = Inspector({"top": FixedFinder(found)}, Model(engine, judge), 20.0, self.clock)
         self.engine = engine
@@ -78,6 +84,14 @@ def test_regions_are_named_in_one_batch_and_judged() -> None:
     assert result.defects[2].area_px == 30
 
 
+@pytest.mark.parametrize(("answer", "label"), [((0.9, 0.5), "patches"), ((0.9, 1.5), "unknown"), (0.9, "patches")])
+def test_each_defect_carries_its_novelty(answer, label: str) -> None:  # type: ignore[no-untyped-def]
+    result = Rig(regions(2), answer).inspect()
+    assert result.reason == label
+    novelty = answer[1] if isinstance(answer, tuple) else None
+    assert [(defect.label, defect.novelty) for defect in result.defects] == [(label, novelty)] * 2
+
+
 def test_more_regions_than_the_buffer_holds() -> None:
     assert len(Rig(regions(500)).inspect().defects) == 500
 
@@ -89,6 +103,7 @@ INVALID = {
     "engine raises": (regions(1), EngineError("out of memory"), InvalidReason.ENGINE),
     "not a number": (regions(1), float("nan"), InvalidReason.NOT_FINITE),
     "infinite": (regions(1), float("inf"), InvalidReason.NOT_FINITE),
+    "novelty that is no number": (regions(1), (0.9, float("nan")), InvalidReason.NOT_FINITE),
 }
 
 
@@ -122,7 +137,7 @@ class Network:
         self.answer = answer
         self.runs: list[int] = []
         engine = FakeEngine((label,), self._classify, CropCut(size_px=side_px, context=1.0, min_side_px=side_px))
-        self.model = Model(engine.__enter__(), Judge(VerdictConfig(), (label,), 0.5))
+        self.model = Model(engine.__enter__(), Judge(VerdictConfig(), engine.card))
 
     def _classify(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.runs.append(len(crops))

@@ -7,58 +7,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from engines import OnnxRuntimeEngine, read_card, shipped_model
 from engines.model import METADATA_KEY
 from shadowline.errors import EngineError, EngineMismatch
-
-SIDE, LABELS = 16, ("bright", "dark")
-CARD = {"name": "tiny", "labels": LABELS, "crop": {"size_px": SIDE, "context": 1.0, "min_side_px": SIDE}}
-
-
-def write_model(
-    path,
-    card=CARD,
-    input_name="crops",
-    input_type=TensorProto.UINT8,
-    input_shape=("N", 1, SIDE, SIDE),
-    output_name="probabilities",
-    output_type=TensorProto.FLOAT,
-    classes=2,
-    last="Softmax",
-    bias=0.0,
-    metadata=None,
-):
-    """Write a network of one dense layer over the crop's mean, right unless an argument says otherwise."""
-    channels = input_shape[1]
-    weight = np.linspace(1, -1, channels * classes, dtype=np.float32).reshape(channels, classes) / 64
-    nodes = [
-        helper.make_node("Cast", [input_name], ["levels"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["levels", "axes"], ["mean"], keepdims=0),
-        helper.make_node("MatMul", ["mean", "weight"], ["product"]),
-        helper.make_node("Add", ["product", "bias"], ["logits"]),
-        helper.make_node(last, ["logits"], ["answer"]),
-        helper.make_node("Cast", ["answer"], [output_name], to=output_type),
-    ]
-    batch = input_shape[0]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info(input_name, input_type, input_shape)],
-        [helper.make_tensor_value_info(output_name, output_type, [batch, classes])],
-        [
-            onnx.numpy_helper.from_array(weight, "weight"),
-            onnx.numpy_helper.from_array(np.full(classes, bias, np.float32), "bias"),
-            onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "axes"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    if metadata is None:
-        metadata = {METADATA_KEY: json.dumps(card)}
-    helper.set_model_props(model, metadata)
-    onnx.save(model, path)
-    return path
+from tests.tiny import CARD, LABELS, SIDE, write_model
 
 
 def refusal(path, **arguments):
@@ -77,9 +31,31 @@ def test_a_right_model_is_entered_and_tells_its_card_and_hash(tmp_path):
         assert engine.card.labels == LABELS
         assert engine.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         crops = np.stack([np.full((1, SIDE, SIDE), level, np.uint8) for level in (255, 0)])
-        bright, dark = engine.classify(crops)
+        bright, dark = engine.classify(crops).probabilities
         assert bright[0] > 0.99
         assert dark.tolist() == [0.5, 0.5]
+
+
+def test_a_right_model_with_novelty_tells_what_it_was_set_to(tmp_path):
+    facts = {
+        "head": "multi_label",
+        "novelty_limit": 100.0,
+        "false_unknown": 0.01,
+        "label_floors": {"dark": 0.8},
+        "conformal": {"0.01": 0.2, "0.05": 0.4},
+    }
+    path = write_model(tmp_path / "right.onnx", CARD | facts, last="Sigmoid", novelty="Squeeze")
+    with OnnxRuntimeEngine(path) as engine:
+        assert engine.card.model_dump(include=set(facts)) == facts
+        answers = engine.classify(np.full((2, 1, SIDE, SIDE), 228, np.uint8))
+    assert answers.novelty.tolist() == [100, 100]
+    assert answers.probabilities[0].sum() == pytest.approx(1), "sigmoids of a logit and of its negative"
+
+
+def test_novelty_without_a_limit_is_answered(tmp_path):
+    with OnnxRuntimeEngine(write_model(tmp_path / "right.onnx", novelty="Squeeze")) as engine:
+        assert engine.card.novelty_limit is None
+        assert engine.classify(np.zeros((3, 1, SIDE, SIDE), np.uint8)).novelty.tolist() == [128] * 3
 
 
 WRONG_GRAPHS = {
@@ -93,6 +69,12 @@ WRONG_GRAPHS = {
     "label count": ({"classes": 3}, "must be ['N', 2]"),
     "not finite": ({"bias": float("nan")}, "not finite"),
     "no softmax": ({"last": "Identity"}, "do not sum to 1"),
+    "no sigmoid": ({"card": CARD | {"head": "multi_label"}, "last": "Identity"}, "are not 0 to 1"),
+    "probabilities of several labels in one row": ({"last": "Sigmoid", "bias": 2.0}, "do not sum to 1"),
+    "a novelty limit without novelty": ({"card": CARD | {"novelty_limit": 3.0}}, "its graph no output `novelty`"),
+    "novelty in a column": ({"novelty": "Identity"}, "output `novelty` is ['N', 1], must be ['N'] with any N"),
+    "novelty not finite": ({"novelty": "Squeeze", "grey": float("nan")}, "not finite"),
+    "novelty type": ({"novelty": "Squeeze", "novelty_type": TensorProto.DOUBLE}, "must be tensor(float)"),
 }
 
 
@@ -113,6 +95,14 @@ WRONG_METADATA = {
     "schema version": ({METADATA_KEY: json.dumps(CARD | {"schema_version": 99})}, "schema version 99"),
     "no labels": ({METADATA_KEY: json.dumps(CARD | {"labels": []})}, "metadata labels"),
     "unknown key": ({METADATA_KEY: json.dumps(CARD | {"colour": "red"})}, "metadata colour"),
+    "head": ({METADATA_KEY: json.dumps(CARD | {"head": "relu"})}, "metadata head"),
+    "floor of no label": (
+        {METADATA_KEY: json.dumps(CARD | {"label_floors": {"grey": 0.7}})},
+        "metadata label_floors: Value error, grey: not a label of the model",
+    ),
+    "floor above 1": ({METADATA_KEY: json.dumps(CARD | {"label_floors": {"dark": 7}})}, "metadata label_floors.dark"),
+    "infinite limit": ({METADATA_KEY: json.dumps(CARD | {"novelty_limit": np.inf})}, "metadata novelty_limit"),
+    "miss rate": ({METADATA_KEY: json.dumps(CARD | {"conformal": {"5 %": 0.1}})}, "metadata conformal"),
 }
 
 

@@ -43,7 +43,7 @@ class Boxes:
 def made(label: str = "dent", side_px: int = 16) -> Model:
     """Return a model that names every crop `label`, entered."""
     engine = FakeEngine((label,), crop=CropCut(size_px=side_px, context=1.0, min_side_px=side_px))
-    return Model(engine.__enter__(), Judge(VerdictConfig(), (label,), 0.5))
+    return Model(engine.__enter__(), Judge(VerdictConfig(), engine.card))
 
 
 def usable(model: Model) -> bool:
@@ -152,7 +152,7 @@ def broken() -> Model:
         raise EngineError("gone")
 
     engine = FakeEngine(("dent",), fail, CropCut(size_px=16, context=1.0, min_side_px=16))
-    return Model(engine.__enter__(), Judge(VerdictConfig(), ("dent",), 0.5))
+    return Model(engine.__enter__(), Judge(VerdictConfig(), engine.card))
 
 
 def test_after_a_fail_over_the_previous_model_is_the_only_one() -> None:
@@ -299,7 +299,7 @@ def test_a_watch_has_the_time_of_a_crop() -> None:
         return np.ones((len(crops), 1), np.float32)
 
     engine = FakeEngine(("dent",), classify, CropCut(size_px=16, context=1.0, min_side_px=16)).__enter__()
-    line.bring(Model(engine, Judge(VerdictConfig(), ("dent",), 0.5)))
+    line.bring(Model(engine, Judge(VerdictConfig(), engine.card)))
     watch = line.models.start_watch()
     line.finder.count = 3
     line.inspect()

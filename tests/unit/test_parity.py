@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines import CropCut, FakeEngine
+from engines import Answers, CropCut, FakeEngine
 from engines.parity import LabelParity, Parity, compare, refuse_flips
 from shadowline.errors import EngineMismatch
 
@@ -108,6 +108,60 @@ def test_the_time_is_taken_of_both_in_every_batch() -> None:
 def test_it_comes_back_from_its_json() -> None:
     parity = parity_of([0, *slipped([1], 2)], ["crack", "pit"])
     assert Parity.model_validate_json(parity.model_dump_json()) == parity
+
+
+def novel_by(number: float, limit: float | None = 10.0) -> FakeEngine:
+    """Return an engine that names as `reading` does and finds each crop as novel as its level and `number` more."""
+
+    def classify(crops: NDArray[np.uint8]) -> Answers:
+        return Answers(reading(crops), (level(crops) + number).astype(np.float32))
+
+    return FakeEngine(LABELS, classify, CUT, limit)
+
+
+def novelty_parity(reference: FakeEngine, candidate: FakeEngine, levels: Sequence[int]) -> Parity:
+    with reference, candidate:
+        return compare(reference, candidate, crops_of(levels))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 4.0), (4.0, 0.0)])
+def test_a_crop_that_only_one_finds_too_novel_is_a_flip_of_its_label_to_unknown(before: float, after: float) -> None:
+    parity = novelty_parity(novel_by(before), novel_by(after), [0, 4, 8, 8, 9, 12])
+    assert parity.labels["crack"] == LabelParity(crops=5, flips=2, became={"unknown": 2})
+    assert parity.labels["pit"] == LabelParity(crops=1, flips=1, became={"unknown": 1})
+    assert (parity.flips, parity.flipped) == (3, (2, 3, 4))
+    assert parity.novelty_error == pytest.approx(0.4)
+    assert parity.max_error == 0
+    with pytest.raises(EngineMismatch, match=r"3 of 6 crops change their label"):
+        refuse_flips(parity, 0.1)
+
+
+def test_a_crop_that_both_find_too_novel_is_none_unless_its_label_changes() -> None:
+    def misnaming(crops: NDArray[np.uint8]) -> Answers:
+        return Answers(misreading(crops), np.full(len(crops), 20, np.float32))
+
+    def naming(crops: NDArray[np.uint8]) -> Answers:
+        return Answers(reading(crops), np.full(len(crops), 20, np.float32))
+
+    engines = (FakeEngine(LABELS, function, CUT, 10.0) for function in (naming, misnaming))
+    parity = novelty_parity(*engines, [0, 1, *slipped([1], 2)])
+    assert parity.labels["pit"] == LabelParity(crops=2, flips=1, became={"scale": 1})
+    assert (parity.flips, parity.novelty_error) == (1, 0)
+
+
+def test_each_is_held_against_its_own_limit() -> None:
+    assert novelty_parity(novel_by(0, 10), novel_by(5, 15), [8, 12]).flips == 0
+
+
+@pytest.mark.parametrize("candidate", [novel_by(5, None), FakeEngine(LABELS, reading, CUT)])
+def test_a_candidate_that_is_not_held_against_a_limit_finds_nothing_unknown(candidate: FakeEngine) -> None:
+    assert novelty_parity(novel_by(0), candidate, [8, 12]).labels["crack"].became == {"unknown": 1}
+
+
+def test_novelty_has_an_error_only_where_both_have_it_and_a_limit() -> None:
+    assert novelty_parity(novel_by(0, None), novel_by(5, None), [8]).novelty_error is None
+    assert novelty_parity(novel_by(0), FakeEngine(LABELS, reading, CUT), [8]).novelty_error is None
+    assert novelty_parity(novel_by(0), novel_by(1), [8]).novelty_error == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("labels", [("pit", "crack", "scale"), ("crack", "pit"), ("crack", "pit", "dent")])

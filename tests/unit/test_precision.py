@@ -32,11 +32,13 @@ TOLERANCE = {
 }
 """Largest difference of a probability from fp32. The shipped network never saw such crops, and its softmax is sharp."""
 MEAN_TOLERANCE = 0.01
+NOVELTY_TOLERANCE = {"fp16": 0.002, "int8": 0.05}
+"""Largest difference of a novelty from fp32, as a part of the range of all."""
 
 
 def answers(path, crops, max_batch=32):
     with OnnxRuntimeEngine(path, max_batch=max_batch) as engine:
-        return engine.classify(crops).copy()
+        return engine.classify(crops).probabilities.copy()
 
 
 def sha256(path):
@@ -154,7 +156,7 @@ def test_int8_runs_in_integers_through_residual_additions(ensemble, tmp_path):
 
 
 HEADER = """<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>
-small (uint8[N,1,16,16] crops) => (float[N,2] probabilities) {
+small (uint8[N,1,16,16] crops) => (OUTPUTS) {
     levels = Cast<to=1>(crops)
     scaled = Mul(levels, scale)
 """
@@ -175,6 +177,48 @@ NETWORKS = {
         logits = Slice(mixed, zero, two, one)
         probabilities = Softmax(logits)
     }""",
+    "novelty of features, deep and shallow": """
+        a = Conv(scaled, first)  b = Relu(a)  c = Conv(b, second)  d = Relu(c)
+        features = ReduceMean<keepdims=0>(d, axes)
+        logits = Gemm(features, narrow)
+        probabilities = Softmax(logits)
+        shallow = ReduceMean<keepdims=0>(b, axes)
+        both = Add(features, shallow)  turned = Gemm(both, middle)  squares = Mul(turned, turned)
+        distances = MatMul(squares, narrow)
+        novelty = ReduceMax<keepdims=0>(distances, last)
+    }""",
+    "novelty of logits": """
+        a = Conv(scaled, first)  b = Relu(a)  c = Conv(b, second)  d = Relu(c)
+        features = ReduceMean<keepdims=0>(d, axes)
+        logits = Gemm(features, narrow)
+        probabilities = Softmax(logits)
+        turned = MatMul(logits, back)
+        novelty = ReduceMax<keepdims=0>(turned, last)
+    }""",
+    "novelty of crops": """
+        a = Conv(scaled, first)  b = Relu(a)  c = Conv(b, second)  d = Relu(c)
+        features = ReduceMean<keepdims=0>(d, axes)
+        logits = Gemm(features, narrow)
+        probabilities = Softmax(logits)
+        row = Flatten(scaled)
+        turned = MatMul(row, wide)
+        novelty = ReduceMax<keepdims=0>(turned, last)
+    }""",
+    "two members with novelty": """
+        a = Conv(scaled, first)  b = Relu(a)  c = Conv(b, second)  d = Relu(c)
+        e = ReduceMean<keepdims=0>(d, axes)
+        logits_1 = Gemm(e, narrow)
+        probabilities_1 = Softmax(logits_1)
+        row = Flatten(scaled)
+        f = MatMul(row, wide)  g = Relu(f)  h = Gemm(g, middle)  i = Relu(h)
+        logits_2 = Gemm(i, narrow)
+        probabilities_2 = Softmax(logits_2)
+        probabilities = Mean(probabilities_1, probabilities_2)
+        turned_1 = Gemm(e, middle_1)  squares_1 = Mul(turned_1, turned_1)  distances_1 = MatMul(squares_1, narrow)
+        turned_2 = Gemm(i, middle_1)  squares_2 = Mul(turned_2, turned_2)  distances_2 = MatMul(squares_2, narrow)
+        most = Max(distances_1, distances_2)
+        novelty = ReduceMax<keepdims=0>(most, last)
+    }""",
     "of no known type": """
         a = Conv(scaled, first)  strange = com.microsoft.Gelu(a)  c = Conv(strange, second)  e = Conv(c, head)
         logits = ReduceMean<keepdims=0>(e, axes)
@@ -187,6 +231,7 @@ CONSTANTS = {
     "zero": np.array([0, 0]),
     "one": np.array([0, 1]),
     "two": np.array([2**31, 2]),
+    "last": np.array([1]),
     **{
         name: np.random.default_rng(len(name)).normal(0, 0.3, shape).astype(np.float32)
         for name, shape in {
@@ -195,7 +240,9 @@ CONSTANTS = {
             "head": (2, 8, 1, 1),
             "wide": (256, 8),
             "middle": (8, 8),
+            "middle_1": (8, 8),
             "narrow": (8, 2),
+            "back": (2, 8),
         }.items()
     },
 }
@@ -203,7 +250,8 @@ CONSTANTS = {
 
 def write_small(path, network):
     """Write one of `NETWORKS`, whose nodes have no names."""
-    model = onnx.parser.parse_model(HEADER + NETWORKS[network])
+    outputs = "float[N,2] probabilities" + (", float[N] novelty" if "novelty" in network else "")
+    model = onnx.parser.parse_model(HEADER.replace("OUTPUTS", outputs) + NETWORKS[network])
     read = {name for node in model.graph.node for name in node.input}
     model.graph.initializer.extend(
         numpy_helper.from_array(value, name) for name, value in CONSTANTS.items() if name in read
@@ -220,9 +268,13 @@ def write_small(path, network):
         ("only convolutions", "int8", 1),
         ("only dense layers", "fp16", 2),
         ("only dense layers", "int8", 1),
+        *((network, "fp16", 2) for network in NETWORKS if network.startswith("novelty")),
+        *((network, "int8", 1) for network in NETWORKS if network.startswith("novelty")),
+        ("two members with novelty", "fp16", 4),
+        ("two members with novelty", "int8", 2),
     ],
 )
-def test_a_network_of_another_make_keeps_its_last_layer(tmp_path, network, precision, inside):
+def test_last_layers_and_what_is_behind_the_features_stay_fp32(tmp_path, network, precision, inside):
     source, target = write_small(tmp_path / "small.onnx", network), tmp_path / "target.onnx"
     crops = draw_crops(64, 1, SIDE)
     convert(source, target, precision, crops)
@@ -235,6 +287,26 @@ def test_a_network_of_another_make_keeps_its_last_layer(tmp_path, network, preci
         if tensor.data_type == kinds[precision] and len(tensor.dims) > 1
     ]
     assert len(weights) == inside
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("network", [network for network in NETWORKS if "novelty" in network])
+def test_novelty_is_near_that_of_fp32(tmp_path, network, precision):
+    source, target = write_small(tmp_path / "small.onnx", network), tmp_path / "target.onnx"
+    crops = draw_crops(64, 1, SIDE)
+    convert(source, target, precision, crops)
+    with OnnxRuntimeEngine(source) as exact, OnnxRuntimeEngine(target) as converted:
+        expected, found = exact.classify(crops).novelty, converted.classify(crops).novelty
+    assert np.abs(found - expected).max() <= NOVELTY_TOLERANCE[precision] * np.ptp(expected)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_what_only_novelty_is_made_by_is_computed_as_in_fp32(tmp_path, precision):
+    source, target = write_small(tmp_path / "small.onnx", "novelty of crops"), tmp_path / "target.onnx"
+    crops = draw_crops(64, 1, SIDE)
+    convert(source, target, precision, crops)
+    with OnnxRuntimeEngine(source) as exact, OnnxRuntimeEngine(target) as converted:
+        assert np.array_equal(exact.classify(crops).novelty, converted.classify(crops).novelty)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

@@ -1,11 +1,19 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
+from engines import Answers, CropCut, ModelCard
 from shadowline.errors import ConfigError
 from station.config import RuleConfig, VerdictConfig
 from station.verdict import UNKNOWN, Defect, Judge, Verdict
 
 LABELS = ("patches", "scratches")
+CUT = CropCut(size_px=16, context=1.0, min_side_px=16)
+
+
+def card(**facts: Any) -> ModelCard:
+    return ModelCard(name="small", labels=LABELS, crop=CUT, **facts)
 
 
 def defect(label: str, confidence: float = 0.9, area_px: int = 100) -> Defect:
@@ -30,16 +38,73 @@ CASES = {
 @pytest.mark.parametrize(("rules", "defects", "verdict", "reason"), CASES.values(), ids=CASES)
 def test_judges(rules: dict[str, dict[str, object]], defects: list[Defect], verdict: str, reason: str) -> None:
     config = VerdictConfig(rules={label: RuleConfig.model_validate(rule) for label, rule in rules.items()})
-    assert Judge(config, LABELS, 0.5).judge(defects) == (Verdict(verdict), reason)
+    assert Judge(config, card()).judge(defects) == (Verdict(verdict), reason)
 
 
-def test_below_the_floor_a_region_is_unknown_and_never_guessed() -> None:
-    probabilities = np.array([[0.45, 0.55], [0.35, 0.65]], np.float32)
-    assert [label for label, _ in Judge(VerdictConfig(), LABELS, 0.6).name(probabilities)] == [UNKNOWN, "scratches"]
-    strict = VerdictConfig(confidence_floor=0.7)
-    assert [label for label, _ in Judge(strict, LABELS, 0.6).name(probabilities)] == [UNKNOWN, UNKNOWN]
+def names(config: VerdictConfig, model: ModelCard, rows: list[list[float]], novelty: list[float] | None = None) -> str:
+    """Return the labels that rows of probabilities get, by their first letters."""
+    answers = Answers(np.array(rows, np.float32), None if novelty is None else np.array(novelty, np.float32))
+    return "".join(label[0] for label, _ in Judge(config, model).name(answers))
+
+
+UNSURE = [[0.65, 0.35], [0.45, 0.55], [0.35, 0.65], [0.15, 0.85]]
+FLOORS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "the model's": ({}, {"confidence_floor": 0.6}, "puss"),
+    "configured for all": ({"confidence_floor": 0.7}, {"confidence_floor": 0.6}, "uuus"),
+    "the model's for one label": ({}, {"label_floors": {"scratches": 0.8}}, "puus"),
+    "lower for one label": ({}, {"confidence_floor": 0.7, "label_floors": {"scratches": 0.6}}, "uuss"),
+    "configured for all, before the model's for one": (
+        {"confidence_floor": 0.6},
+        {"label_floors": {"scratches": 0.8}},
+        "puss",
+    ),
+    "configured for one": ({"label_floors": {"scratches": 0.6}}, {"label_floors": {"scratches": 0.8}}, "puss"),
+    "configured for one and all": ({"confidence_floor": 0.9, "label_floors": {"scratches": 0.6}}, {}, "uuss"),
+}
+
+
+@pytest.mark.parametrize("case", FLOORS)
+def test_below_its_floor_a_region_is_unknown_and_never_guessed(case: str) -> None:
+    config, facts, expected = FLOORS[case]
+    assert names(VerdictConfig(**config), card(**facts), UNSURE) == expected
+
+
+LIMITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "none": ({}, {}, "ppp"),
+    "the model's": ({}, {"novelty_limit": 2.0}, "ppu"),
+    "configured, higher": ({"novelty_limit": 3.0}, {"novelty_limit": 1.0}, "ppp"),
+    "configured, lower": ({"novelty_limit": -1.5}, {"novelty_limit": 1.0}, "puu"),
+    "with a floor": ({"confidence_floor": 0.995}, {"novelty_limit": 2.0}, "uuu"),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_beyond_the_novelty_limit_a_region_is_unknown_however_sure_its_label(case: str) -> None:
+    config, facts, expected = LIMITS[case]
+    assert names(VerdictConfig(**config), card(**facts), [[0.99, 0.01]] * 3, [-2, 2, 2.5]) == expected
+
+
+def test_an_unknown_region_keeps_the_confidence_of_its_most_probable_label() -> None:
+    answers = Answers(np.array([[0.25, 0.75]], np.float32), np.array([9], np.float32))
+    assert Judge(VerdictConfig(), card(novelty_limit=1.0)).name(answers) == [(UNKNOWN, 0.75)]
+
+
+def test_of_several_labels_the_most_probable_names_the_region() -> None:
+    several = card(head="multi_label", label_floors={"patches": 0.95})
+    assert names(VerdictConfig(), several, [[0.8, 0.9], [0.9, 0.8], [0.1, 0.2]]) == "suu"
 
 
 def test_refuses_a_rule_for_a_label_that_the_model_does_not_know() -> None:
-    with pytest.raises(ConfigError, match=r"scratch: not a label of the model \(patches, scratches, unknown\)"):
-        Judge(VerdictConfig(rules={"scratch": RuleConfig()}), LABELS, 0.5)
+    with pytest.raises(ConfigError, match=r"rules\] scratch: not a label of the model \(patches, scratches, unknown\)"):
+        Judge(VerdictConfig(rules={"scratch": RuleConfig()}), card())
+
+
+@pytest.mark.parametrize("label", ["scratch", UNKNOWN])
+def test_refuses_a_floor_for_a_label_that_the_model_does_not_know(label: str) -> None:
+    with pytest.raises(ConfigError, match=rf"label_floors\] {label}: not a label of the model \(patches, scratches\)"):
+        Judge(VerdictConfig(label_floors={label: 0.5}), card())
+
+
+def test_refuses_a_novelty_limit_where_the_model_has_none() -> None:
+    with pytest.raises(ConfigError, match=r"\[verdict\] novelty_limit: small has none of its own"):
+        Judge(VerdictConfig(novelty_limit=2.0), card())
