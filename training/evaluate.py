@@ -1,18 +1,21 @@
-"""Measure a model file on a folder-per-class tree, by the engine and the crop function of serving. Needs no torch."""
+"""Measure a model file on labelled pictures, by the engine and the crop function of serving. Needs no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import Engine, OnnxRuntimeEngine
+from engines import OnnxRuntimeEngine
+from engines.model import CropCut
 from shadowline.errors import StationError
 from station.crops import cut_crops, whole_image
 from training.data import Split, Tree, read_manifest, read_tree
+from training.evaluation import Evaluation
 from training.scores import Scores, score
 
-__all__ = ["evaluate", "parse_split"]
+__all__ = ["evaluate", "evaluate_crops", "evaluate_tree", "parse_split", "whole_crops"]
 
 
 def evaluate(model: Path, data: Path, split: tuple[Path, Split] | None = None) -> tuple[Scores, dict[str, str]]:
@@ -24,14 +27,40 @@ def evaluate(model: Path, data: Path, split: tuple[Path, Split] | None = None) -
     tree = read_tree(data)
     with OnnxRuntimeEngine(model) as engine:
         labels = engine.card.labels
-        unknown = sorted(set(tree.labels) - set(labels))
-        if unknown:
-            raise StationError(
-                f"{data}: class folder {', '.join(unknown)} is no label of {model.name}: {', '.join(labels)}"
-            )
-        rows = list(range(len(tree.paths))) if split is None else _rows_of(tree, *split)
-        classes = np.array([labels.index(tree.labels[row]) for row in rows], np.int64)
-        return score(_probabilities(engine, tree, rows), classes, labels), tree.skipped
+        found = evaluate_tree(engine, tree, None if split is None else _rows_of(tree, *split))
+    return score(found.probabilities, found.classes, labels), tree.skipped
+
+
+def evaluate_tree(engine: OnnxRuntimeEngine, tree: Tree, rows: list[int] | None = None) -> Evaluation:
+    """Return what an entered engine answers to the whole pictures of a tree, or to some of its rows."""
+    labels = engine.card.labels
+    unknown = sorted(set(tree.labels) - set(labels))
+    if unknown:
+        raise StationError(
+            f"{tree.root}: class folder {', '.join(unknown)} is no label of {engine.card.name}: {', '.join(labels)}"
+        )
+    rows = list(range(len(tree.paths))) if rows is None else rows
+    targets = np.zeros((len(rows), len(labels)), np.float32)
+    targets[np.arange(len(rows)), [labels.index(tree.labels[row]) for row in rows]] = 1
+    crops = whole_crops([tree.images[row] for row in rows], engine.card.crop)
+    return evaluate_crops(engine, tuple(tree.paths[row] for row in rows), crops, targets)
+
+
+def evaluate_crops(
+    engine: OnnxRuntimeEngine, names: tuple[str, ...], crops: NDArray[np.uint8], targets: NDArray[np.float32]
+) -> Evaluation:
+    """Return what an entered engine answers to crops [n,1,S,S] with targets [n,C]."""
+    answers = engine.classify(crops)
+    novelty = None if answers.novelty is None else answers.novelty.copy()
+    return Evaluation(names, crops, targets, answers.probabilities.copy(), novelty)
+
+
+def whole_crops(images: Sequence[NDArray[np.uint8]], cut: CropCut) -> NDArray[np.uint8]:
+    """Return one crop [n,1,S,S] of all of each picture."""
+    crops = np.empty((len(images), 1, cut.size_px, cut.size_px), np.uint8)
+    for place, image in enumerate(images):
+        cut_crops(image, whole_image(image), cut, crops[place : place + 1])
+    return crops
 
 
 def parse_split(text: str) -> tuple[Path, Split]:
@@ -49,12 +78,3 @@ def _rows_of(tree: Tree, path: Path, side: Split) -> list[int]:
     if not rows:
         raise StationError(f"{tree.root}: no picture here is on the {side} side of {path}")
     return rows
-
-
-def _probabilities(engine: Engine, tree: Tree, rows: list[int]) -> NDArray[np.float32]:
-    cut = engine.card.crop
-    crops = np.empty((len(rows), 1, cut.size_px, cut.size_px), np.uint8)
-    for place, row in enumerate(rows):
-        image = tree.images[row]
-        cut_crops(image, whole_image(image), cut, crops[place : place + 1])
-    return engine.classify(crops).copy()

@@ -1,117 +1,220 @@
-"""Turn a training run into one self-describing model file: calibrated, converted and measured. Needs torch."""
+"""Turn a run into one self-describing model file: honest, converted and measured. Needs torch."""
 
 import datetime
 import logging
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias, get_args
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from engines import OnnxRuntimeEngine, read_card
-from engines.model import ModelCard, Precision
+from engines.model import Head, ModelCard, Precision
 from engines.precision import convert, save_model
 from shadowline.errors import StationError
-from training.data import Manifest, read_manifest, read_tree
-from training.fit import CHECKPOINT, MANIFEST, RECIPE, logits_of, sources_of
-from training.networks import Serving, build_network
+from training.confidence import conformal_threshold, fit_temperature, label_floors
+from training.data import Split
+from training.evaluate import evaluate_crops
+from training.evaluation import Evaluation
+from training.networks import Ensemble, Network, Serving, depths_of, logits_of
+from training.novelty import fit_novelty, novelty_limit, vouched_rate
 from training.recipe import Recipe
-from training.samples import Sampler, Samples, exact_crops
-from training.scores import Scores, choose_floor, score
+from training.runs import Run, check_tree
+from training.samples import Sampler, Samples, exact_crops, pictures_of, sources_of
+from training.scores import choose_floor, score, score_multi_label
 
-__all__ = ["export", "export_graph"]
+__all__ = ["Exported", "export", "export_graph"]
 
 _OPSET = 20
 _PARITY = 1e-4
+_LEARNT_CROPS = 1536
 _CALIBRATION_CROPS = 512
 _FLOOR_CAUGHT = 0.5
 _MAX_BATCH = 4096
+_TIMED_BATCH, _TIMED_REPEATS = 8, 15
+_MEASURED: tuple[Split, ...] = ("val", "test")
+
+_Sides: TypeAlias = dict[Split, dict[str, Samples]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """Crops and class numbers by source of one side of the split."""
+class Exported:
+    """A written model file: its card, what it answered by side and source (`test/whole`), and its time a crop."""
 
-    crops: dict[str, NDArray[np.uint8]]
-    classes: dict[str, NDArray[np.int64]]
-
-    def all_crops(self, sources: Iterable[str] | None = None) -> NDArray[np.uint8]:
-        return np.concatenate([self.crops[name] for name in sources or self.crops])
-
-    def all_classes(self, sources: Iterable[str] | None = None) -> NDArray[np.int64]:
-        return np.concatenate([self.classes[name] for name in sources or self.classes])
-
-    def like_serving(self) -> list[str]:
-        """Return the sources to choose by: without annotated boxes, which overlap and contradict each other."""
-        return [name for name in self.crops if name != "box"]
+    card: ModelCard
+    evaluations: dict[str, Evaluation]
+    us_per_crop: float
+    """One thread, batches of 8, median."""
 
 
-def export(run: Path, data: Path, out: Path, precision: Precision = "int8", keep_fp32: Path | None = None) -> ModelCard:
-    """Write the model of `run` to `out`, and the fp32 file that it was made from to `keep_fp32`; return its card.
+def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_fp32: Path | None = None) -> Exported:
+    """Write the model of `run` to `out`, and the fp32 file that it was made from to `keep_fp32`.
 
-    Temperature and confidence floor are chosen on the validation side, INT8 ranges are measured on the training side,
-    the test side is only measured. Raises `StationError` when the run or its data changed or the parity fails.
+    Temperature, floors and novelty limit are chosen on the validation side, novelty is fitted and INT8 ranges are
+    measured on the training side, the test side is only measured. Raises `StationError` when the data is not the
+    run's, or the exported graph does not answer like the network.
     """
-    recipe, manifest = _read_run(run)
-    tree = read_tree(data / recipe.pictures)
-    if {p.path: p.sha256 for p in manifest.pictures} != dict(zip(tree.paths, tree.sha256, strict=True)):
-        raise StationError(f"{data / recipe.pictures}: these are not the pictures of {run / MANIFEST}")
-    val, test = (_cut(sources_of(recipe, tree, manifest, data, side), recipe) for side in ("val", "test"))
-    network = build_network(recipe.network, len(manifest.labels), recipe.crop.size_px)
-    network.load_state_dict(torch.load(run / CHECKPOINT, weights_only=True))
-    temperature = _fit_temperature(network, recipe.network, val)
-    serving = Serving(network.eval().folded(), recipe.network, temperature).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        plain, final = Path(folder) / "fp32.onnx", Path(folder) / "final.onnx"
-        export_graph(serving, _card(recipe, manifest, temperature), plain)
-        _check_parity(serving, val.all_crops(), plain)
-        card = _measure(plain, val, test)
-        if precision != "fp32":
-            train = sources_of(recipe, tree, manifest, data, "train")
-            convert(plain, final, precision, _calibration_crops(train, recipe))
-            card = _measure(final, val, test, plain)
-        for source, target in ((plain, keep_fp32), (plain if precision == "fp32" else final, out)):
+    recipe, manifest = run.recipe, run.manifest
+    tree = pictures_of(recipe, data)
+    check_tree(tree, manifest, run.paths.manifest)
+    sides: _Sides = {
+        side: {name: part for name, part in sources_of(recipe, tree, manifest, data, side).items() if len(part)}
+        for side in get_args(Split)
+    }
+    learnt = _learning_crops(sides["train"], recipe)
+    network = run.network.folded() if isinstance(run.network, Network | Ensemble) else run.network
+    serving = _serving(network, recipe, learnt, _like_serving(sides["val"], recipe))
+    card = ModelCard(
+        name=recipe.name,
+        labels=manifest.labels,
+        crop=recipe.crop,
+        head=recipe.head,
+        temperature=1 / serving.sharpness,
+        data_sha256=manifest.sha256(),
+        config_sha256=recipe.sha256(),
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        licence=recipe.licence,
+        not_for=recipe.not_for,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        plain, final = Path(temporary) / "fp32.onnx", Path(temporary) / "final.onnx"
+        export_graph(serving, card, plain)
+        _check_parity(serving, np.concatenate([exact_crops(s, recipe.crop) for s in sides["val"].values()]), plain)
+        if precision == "fp32":
+            exported = _complete(plain, sides, recipe)
+            shutil.copyfile(plain, final)
+        else:
+            convert(plain, final, precision, _spread(learnt.crops, _CALIBRATION_CROPS))
+            if keep_fp32 is not None:
+                _complete(plain, sides, recipe)
+            exported = _complete(final, sides, recipe, plain)
+        for source, target in ((plain, keep_fp32), (final, out)):
             if target is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-    return card
+    return exported
 
 
-def _read_run(run: Path) -> tuple[Recipe, Manifest]:
-    try:
-        return Recipe.model_validate_json((run / RECIPE).read_bytes()), read_manifest(run / MANIFEST)
-    except (OSError, ValueError) as fault:
-        raise StationError(f"{run}: not a run directory of `station train fit`") from fault
+@dataclass(frozen=True, slots=True)
+class _Crops:
+    """Crops [n,1,S,S] with their targets [n,C]."""
+
+    crops: NDArray[np.uint8]
+    targets: NDArray[np.float32]
 
 
-def _cut(sources: Mapping[str, Samples], recipe: Recipe) -> _Held:
-    crops = {name: exact_crops(samples, recipe.crop) for name, samples in sources.items()}
-    return _Held(crops, {name: samples.classes for name, samples in sources.items()})
+def _learning_crops(train: Mapping[str, Samples], recipe: Recipe) -> _Crops:
+    """Return training crops, half as serving cuts them and half augmented, so that ranges hold for bad pictures."""
+    rng = np.random.default_rng(recipe.seed)
+    count = _LEARNT_CROPS // (2 * len(train))
+    crops, targets = Sampler(train, recipe).batch(_LEARNT_CROPS // 2, rng)
+    parts = [_Crops(crops, targets)]
+    for samples in train.values():
+        rows = rng.permutation(len(samples))[:count]
+        parts.append(_Crops(exact_crops(samples, recipe.crop)[rows], samples.targets[rows]))
+    return _joined(parts)
 
 
-def _fit_temperature(network: nn.Module, kind: str, val: _Held) -> float:
-    """Return the temperature of the least cross-entropy, every source counting alike (Guo et al. 2017)."""
-    parts = [(logits_of(network, kind, val.crops[n]), torch.from_numpy(val.classes[n])) for n in val.like_serving()]
+def _like_serving(sources: Mapping[str, Samples], recipe: Recipe) -> _Crops:
+    """Return the crops to choose by: without annotated boxes, which overlap and contradict each other."""
+    used = [samples for name, samples in sources.items() if name != "box"] or list(sources.values())
+    return _joined([_Crops(exact_crops(samples, recipe.crop), samples.targets) for samples in used])
 
-    def loss(temperature: float) -> float:
-        return sum(float(functional.cross_entropy(logits / temperature, classes)) for logits, classes in parts)
 
-    return float(min(torch.exp(torch.linspace(-4, 2, 241)).tolist(), key=loss))
+def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Return about `count` crops, evenly from all."""
+    return crops[:: max(1, len(crops) // count)]
+
+
+def _joined(parts: list[_Crops]) -> _Crops:
+    return _Crops(np.concatenate([p.crops for p in parts]), np.concatenate([p.targets for p in parts]))
+
+
+def _serving(network: nn.Module, recipe: Recipe, learnt: _Crops, val: _Crops) -> Serving:
+    """Return the graph with its temperature, from the validation side, and its novelty rule, from the training side."""
+    logits = logits_of(network, torch.from_numpy(val.crops)).numpy()
+    temperature = fit_temperature(logits, val.targets, recipe.head)
+    novelty = fit_novelty(depths_of(network, torch.from_numpy(learnt.crops)).numpy(), learnt.targets.argmax(1))
+    serving: Serving = Serving(network, recipe.head, temperature, novelty).eval()
+    return serving
+
+
+def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = None) -> Exported:
+    """Choose the limits of a model file on the validation side, measure it, and write both into its card.
+
+    `plain` is the fp32 file that a converted one is compared with.
+    """
+    with OnnxRuntimeEngine(model) as engine:
+        labels = engine.card.labels
+        evaluations = {
+            f"{side}/{name}": evaluate_crops(engine, part.names, exact_crops(part, recipe.crop), part.targets)
+            for side in _MEASURED
+            for name, part in sides[side].items()
+        }
+        turned = engine.classify(_turned(_like_serving(sides["val"], recipe).crops)).novelty
+        us_per_crop = _time(engine, evaluations["test/whole"].crops)
+    chosen = [part for name, part in evaluations.items() if name in _chosen_by(evaluations)]
+    probabilities = np.concatenate([part.probabilities for part in chosen])
+    classes = np.concatenate([part.classes for part in chosen])
+    metrics = {name: _figures(part, labels, recipe.head) for name, part in evaluations.items()}
+    if plain is not None:
+        metrics["val/against_fp32"] = _against(plain, evaluations)
+    card = read_card(model).model_dump() | {
+        "confidence_floor": choose_floor(probabilities, classes, _FLOOR_CAUGHT),
+        "label_floors": label_floors(recipe.costs),
+        "novelty_limit": None if turned is None else novelty_limit(turned, recipe.false_unknown),
+        "false_unknown": vouched_rate(len(classes), recipe.false_unknown),
+        "conformal": {f"{rate:g}": conformal_threshold(probabilities, classes, rate) for rate in recipe.conformal},
+        "metrics": metrics,
+    }
+    final = ModelCard.model_validate(card)
+    save_model(onnx.load(model), final, model)
+    return Exported(final, evaluations, us_per_crop)
+
+
+def _chosen_by(names: Iterable[str]) -> list[str]:
+    """Return the validation sources to choose by: boxes overlap and contradict each other."""
+    val = [name for name in names if name.startswith("val/")]
+    return [name for name in val if name != "val/box"] or val
+
+
+def _turned(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return crops in all eight ways of turning and mirroring: a few pictures tell more of what is common."""
+    both = np.concatenate([crops, crops[..., ::-1]])
+    return np.concatenate([np.rot90(both, quarter, (2, 3)) for quarter in range(4)])
+
+
+def _time(engine: OnnxRuntimeEngine, crops: NDArray[np.uint8]) -> float:
+    """Return microseconds a crop on one thread: the median of batches."""
+    batch = np.resize(crops, (_TIMED_BATCH, *crops.shape[1:]))
+    times_ns = []
+    for _ in range(_TIMED_REPEATS):
+        start_ns = time.perf_counter_ns()
+        engine.classify(batch)
+        times_ns.append(time.perf_counter_ns() - start_ns)
+    return float(np.median(times_ns)) / 1000 / _TIMED_BATCH
 
 
 def export_graph(serving: nn.Module, card: ModelCard, path: Path) -> None:
-    """Write `serving`, uint8 crops [N,1,S,S] → probabilities float32 [N,C], as the fp32 model file `path`."""
+    """Write `serving` as the fp32 model file `path`.
+
+    It takes uint8 crops [N,1,S,S] and returns probabilities float32 [N,C], alone or with novelty float32 [N].
+    """
     for chatty in ("onnxscript", "onnx_ir"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     example = torch.zeros(2, 1, card.crop.size_px, card.crop.size_px, dtype=torch.uint8)
+    with torch.inference_mode():
+        answers = serving(example)
+    outputs = ["probabilities", "novelty"][: len(answers) if isinstance(answers, tuple) else 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
@@ -120,55 +223,31 @@ def export_graph(serving: nn.Module, card: ModelCard, path: Path) -> None:
             dynamo=True,
             opset_version=_OPSET,
             input_names=["crops"],
-            output_names=["probabilities"],
+            output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("N", min=1, max=_MAX_BATCH)},),
             verbose=False,
         )
     save_model(program.model_proto, card, path)
 
 
-def _card(recipe: Recipe, manifest: Manifest, temperature: float) -> ModelCard:
-    return ModelCard(
-        name=recipe.name,
-        labels=manifest.labels,
-        crop=recipe.crop,
-        temperature=temperature,
-        data_sha256=manifest.sha256(),
-        config_sha256=recipe.sha256(),
-        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        licence=recipe.licence,
-        not_for=recipe.not_for,
-    )
-
-
-def _measure(model: Path, val: _Held, test: _Held, plain: Path | None = None) -> ModelCard:
-    """Choose the confidence floor of a model file, measure it, write both into its card and return that.
-
-    `plain` is the fp32 file that a converted one is compared with.
-    """
-    card = read_card(model)
-    chosen = val.like_serving()
-    floor = choose_floor(_run(model, val.all_crops(chosen)), val.all_classes(chosen), _FLOOR_CAUGHT)
-    metrics = {**_metrics(model, "val", val, card.labels), **_metrics(model, "test", test, card.labels)}
-    if plain is not None:
-        metrics["val/against_fp32"] = _against(model, plain, val)
-    card = card.model_copy(update={"confidence_floor": floor, "metrics": metrics})
-    save_model(onnx.load(model), card, model)
-    return card
-
-
 def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> None:
     with torch.inference_mode():
-        expected = serving(torch.from_numpy(crops)).numpy()
-    difference = float(np.abs(_run(model, crops) - expected).max())
+        expected = torch.cat(
+            [serving(torch.from_numpy(part))[0] for part in np.array_split(crops, len(crops) // 64 + 1)]
+        )
+    with OnnxRuntimeEngine(model) as engine:
+        difference = float(np.abs(engine.classify(crops).probabilities - expected.numpy()).max())
     if difference > _PARITY:
         raise StationError(f"the exported graph differs from torch by {difference:.2g}, more than {_PARITY:g}")
 
 
-def _against(final: Path, plain: Path, val: _Held) -> dict[str, float]:
+def _against(plain: Path, evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
     """Return how a converted file compares with the fp32 one it was made of, over all validation crops."""
-    crops, classes = val.all_crops(), val.all_classes()
-    answers, reference = _run(final, crops), _run(plain, crops)
+    parts = [part for name, part in evaluations.items() if name.startswith("val/")]
+    classes = np.concatenate([part.classes for part in parts])
+    answers = np.concatenate([part.probabilities for part in parts])
+    with OnnxRuntimeEngine(plain) as engine:
+        reference = engine.classify(np.concatenate([part.crops for part in parts])).probabilities
     return {
         "n": len(classes),
         "agreement": float((answers.argmax(1) == reference.argmax(1)).mean()),
@@ -178,30 +257,12 @@ def _against(final: Path, plain: Path, val: _Held) -> dict[str, float]:
     }
 
 
-def _calibration_crops(train: Mapping[str, Samples], recipe: Recipe) -> NDArray[np.uint8]:
-    """Return training crops, half as serving cuts them and half augmented, so that ranges hold for bad pictures."""
-    rng = np.random.default_rng(recipe.seed)
-    count = _CALIBRATION_CROPS // (2 * len(train))
-    exact = []
-    for samples in train.values():
-        crops = exact_crops(samples, recipe.crop)
-        exact.append(crops[rng.permutation(len(crops))[:count]])
-    shares = recipe.mix.model_dump()
-    sampler = Sampler([(shares[name], samples) for name, samples in train.items()], recipe)
-    return np.concatenate([*exact, sampler.batch(_CALIBRATION_CROPS // 2)[0]])
-
-
-def _run(model: Path, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    with OnnxRuntimeEngine(model) as engine:
-        return engine.classify(crops).copy()
-
-
-def _metrics(model: Path, side: str, sources: _Held, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    return {
-        f"{side}/{name}": _figures(score(_run(model, crops), sources.classes[name], labels))
-        for name, crops in sources.crops.items()
-    }
-
-
-def _figures(scores: Scores) -> dict[str, float]:
-    return {"n": scores.n, "accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "ece": scores.ece}
+def _figures(part: Evaluation, labels: tuple[str, ...], head: Head) -> dict[str, float]:
+    if head == "multi_label":
+        scores = score_multi_label(part.probabilities, part.targets, labels)
+    else:
+        scores = score(part.probabilities, part.classes, labels)
+    figures = {"n": scores.n, "accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "ece": scores.ece}
+    if scores.mean_average_precision is not None:
+        figures["mean_average_precision"] = scores.mean_average_precision
+    return figures

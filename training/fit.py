@@ -1,173 +1,236 @@
-"""Fit a network by a recipe into a run directory: recipe, manifest, metrics, checkpoint. Needs torch; runs alone."""
+"""Fit a network by a recipe into a run folder, from pictures on disk. Needs torch and Lightning; runs alone."""
 
-import json
+import ctypes
 import logging
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import lightning
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from rich.progress import Progress
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+from torch.utils.data import DataLoader, TensorDataset
 
-from training.data import Manifest, Split, Tree, make_manifest, read_tree
-from training.networks import build_network, scale_crops
+from shadowline.errors import StationError
+from training.batches import Batches, Steps, Teacher, open_loader
+from training.data import Manifest, Split, Tree, check_split, make_manifest
+from training.fitting import Averaging, Fitting, Lines, class_weights
+from training.networks import open_network, settle
 from training.recipe import Recipe
-from training.samples import Sampler, Samples, box_samples, exact_crops, render_samples, whole_samples
+from training.runs import (
+    Run,
+    RunPaths,
+    check_tree,
+    full_disk_told,
+    load_run,
+    read_settings,
+    save_network,
+    save_settings,
+)
+from training.samples import Sampler, Samples, exact_crops, pictures_of, sources_of
 
-__all__ = ["CHECKPOINT", "MANIFEST", "METRICS", "RECIPE", "fit", "logits_of", "sources_of"]
+__all__ = ["Machine", "fit", "fit_tree", "open_tree"]
 
-CHECKPOINT, MANIFEST, METRICS, RECIPE = "checkpoint.pt", "manifest.json", "metrics.jsonl", "recipe.json"
-_EVALUATION_BATCH = 128
-_WARM_UP_PART = 0.05
+_EVALUATION_BATCH = 64
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Crops and classes of one source, held fixed for measuring."""
+class Machine(BaseModel):
+    """What a training runs on; decides how long it takes, not what comes out."""
 
-    crops: NDArray[np.uint8]
-    classes: NDArray[np.int64]
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accelerator: str = "auto"
+    """`auto`, `cpu` or `gpu`."""
+    devices: int = Field(default=1, ge=1)
+    """GPUs of this machine."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines; start the same command on each, as Lightning's own launcher or torchrun says."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that draw crops; without it none on a CPU and up to eight beside a GPU."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of torch on a CPU; all cores without it."""
 
 
-def fit(recipe: Recipe, data: Path, run: Path, threads: int) -> None:
-    """Train `recipe` on the pictures below `data` and leave the best checkpoint on the validation split in `run`.
-
-    Test pictures are hashed and set aside here, and never looked at. Raises `StationError` when the data can't be
-    read.
-    """
-    torch.set_num_threads(threads)
-    torch.manual_seed(recipe.seed)
-    run.mkdir(parents=True, exist_ok=True)
-    tree = read_tree(data / recipe.pictures)
-    for path, reason in tree.skipped.items():
-        _log.warning("skipped %s: %s", path, reason)
+def open_tree(recipe: Recipe, data: Path) -> tuple[Tree, Manifest]:
+    """Read the pictures of a recipe below `data` and split them. Raises `StationError` when they can't be used."""
+    tree = pictures_of(recipe, data)
     train, val, test = recipe.fractions
-    manifest = make_manifest(tree, recipe.seed, {"train": train, "val": val, "test": test})
-    (run / MANIFEST).write_text(manifest.model_dump_json(indent=1))
-    (run / RECIPE).write_text(recipe.model_dump_json(indent=1))
-    held = {
-        name: _Held(exact_crops(samples, recipe.crop), samples.classes)
-        for name, samples in sources_of(recipe, tree, manifest, data, "val").items()
-    }
-    shares = recipe.mix.model_dump()
-    sources = sources_of(recipe, tree, manifest, data, "train")
-    sampler = Sampler([(shares[name], samples) for name, samples in sources.items()], recipe)
-    _train(recipe, len(manifest.labels), sampler, held, run)
+    fractions: dict[Split, float] = {"train": train, "val": val, "test": test}
+    manifest = make_manifest(tree, recipe.split_seed, fractions, recipe.group_pattern, recipe.fold)
+    check_split(manifest)
+    if manifest.skipped:
+        path, reason = next(iter(manifest.skipped.items()))
+        _log.warning("%d pictures left out (all in the manifest), first %s: %s", len(manifest.skipped), path, reason)
+    for note in manifest.notes:
+        _log.info("%s", note)
+    return tree, manifest
 
 
-def sources_of(recipe: Recipe, tree: Tree, manifest: Manifest, data: Path, split: Split) -> dict[str, Samples]:
-    """Return one side's samples by source: `whole`, and `box`, `render`, `found` where the recipe asks for them."""
-    sources = {"whole": whole_samples(tree, manifest, split)}
-    if recipe.boxes is not None:
-        sources["box"] = box_samples(tree, manifest, split, data / recipe.boxes)
-    if recipe.renders is not None:
-        sources.update(render_samples(recipe.renders, manifest.labels, split))
-    return sources
-
-
-def logits_of(network: nn.Module, kind: str, crops: NDArray[np.uint8]) -> Tensor:
-    """Return a network's outputs [N,C] in evaluation mode."""
-    network.eval()
-    with torch.inference_mode():
-        parts = (torch.from_numpy(crops[i : i + _EVALUATION_BATCH]) for i in range(0, len(crops), _EVALUATION_BATCH))
-        return torch.cat([network(scale_crops(part, kind)) for part in parts])
-
-
-def _train(recipe: Recipe, classes: int, sampler: Sampler, held: dict[str, _Held], run: Path) -> None:
-    network = build_network(recipe.network, classes, recipe.crop.size_px)
-    network = network.to(memory_format=torch.channels_last)
-    steps = max(1, recipe.epoch_crops // recipe.batch)
-    rates = _rates(recipe, steps)
-    optimizer = _optimizer(network, recipe)
-    averaged = AveragedModel(network, avg_fn=_running_average(recipe.average), use_buffers=True)
-    best, since = math.inf, 0
-    with Progress() as progress, (run / METRICS).open("w") as metrics:
-        task = progress.add_task(recipe.name, total=recipe.epochs * steps)
-        for epoch in range(recipe.epochs):
-            network.train()
-            total = 0.0
-            for _ in range(steps):
-                for group in optimizer.param_groups:
-                    group["lr"] = next(rates)
-                total += _step(network, recipe, optimizer, sampler.batch(recipe.batch))
-                averaged.update_parameters(network)
-                progress.advance(task)
-            row = _measure(averaged.module, recipe.network, held)
-            metrics.write(json.dumps({"epoch": epoch, "train_loss": total / steps, **row}) + "\n")
-            metrics.flush()
-            progress.update(task, description=f"{recipe.name} val {row['loss']:.4f}")
-            since += 1
-            if row["loss"] < best:
-                best, since = row["loss"], 0
-                torch.save(averaged.module.state_dict(), run / CHECKPOINT)
-            if since >= recipe.patience:
-                return
-
-
-def _step(
-    network: nn.Module,
+def fit(
     recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    batch: tuple[NDArray[np.uint8], NDArray[np.int64]],
-) -> float:
-    """Learn from one batch and return its loss."""
-    crops, classes = (torch.from_numpy(part) for part in batch)
-    scaled = scale_crops(crops, recipe.network).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):  # half the time on a CPU that has it; weights stay fp32
-        outputs = network(scaled).float()
-    if recipe.network == "original":
-        loss = functional.mse_loss(outputs, functional.one_hot(classes, outputs.shape[1]).to(outputs.dtype))
-    else:
-        loss = functional.cross_entropy(outputs, classes, label_smoothing=recipe.label_smoothing)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return float(loss.detach())
+    data: Path,
+    folder: Path,
+    machine: Machine | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Run:
+    """Train `recipe` on the pictures below `data` into the run folder `folder` and return the finished run.
+
+    Test pictures are hashed and set aside here, and never looked at. `resume` goes on with a run that was cut off,
+    by the recipe and split in its folder. Raises `StationError` when the data can't be used or nothing can be written.
+    """
+    if not resume:
+        tree, manifest = open_tree(recipe, data)
+        return fit_tree(recipe, tree, manifest, data, folder, machine, console)
+    recipe, manifest = read_settings(folder)
+    if RunPaths(folder).network.exists():
+        return load_run(folder)
+    tree = pictures_of(recipe, data)
+    check_tree(tree, manifest, folder)
+    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console, None)
 
 
-def _measure(network: nn.Module, kind: str, held: dict[str, _Held]) -> dict[str, float]:
-    """Return accuracy and loss of each source, and `loss`, their mean: what the checkpoint is chosen by."""
-    row: dict[str, float] = {}
-    for name, part in held.items():
-        outputs, classes = logits_of(network, kind, part.crops), torch.from_numpy(part.classes)
-        if kind == "original":
-            loss = functional.mse_loss(outputs, functional.one_hot(classes, outputs.shape[1]).to(outputs.dtype))
-        else:
-            loss = functional.cross_entropy(outputs, classes)
-        row[f"{name}_loss"] = float(loss)
-        row[f"{name}_accuracy"] = float((outputs.argmax(1) == classes).float().mean())
-    row["loss"] = float(np.mean([row[f"{name}_loss"] for name in held]))
-    return row
+def fit_tree(
+    recipe: Recipe,
+    tree: Tree,
+    manifest: Manifest,
+    data: Path,
+    folder: Path,
+    machine: Machine | None = None,
+    console: Console | None = None,
+    also: Callable[[Mapping[str, float]], None] | None = None,
+) -> Run:
+    """Train on pictures that are read and split already; `also` is given each epoch's figures, and may raise."""
+    recipe = settle(recipe, len(manifest.of("train")))
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        save_settings(folder, recipe, manifest)
+    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console, also)
 
 
-def _running_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Return the rule of a running average that follows quickly at first: the first weights are soon forgotten."""
+def _train(
+    recipe: Recipe,
+    tree: Tree,
+    manifest: Manifest,
+    data: Path,
+    folder: Path,
+    machine: Machine,
+    console: Console | None,
+    also: Callable[[Mapping[str, float]], None] | None,
+) -> Run:
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)
+    _keep_memory()
+    paths = RunPaths(folder)
+    network, report = open_network(recipe, len(manifest.labels))
+    if report is not None:
+        _log.info("starting weights: %s", report.text())
+    train = sources_of(recipe, tree, manifest, data, "train")
+    held = {name: part for name, part in sources_of(recipe, tree, manifest, data, "val").items() if len(part)}
+    teacher = None if recipe.teacher is None else Teacher(recipe.teacher, recipe, manifest.labels)
+    weights = class_weights(train["whole"].classes, len(manifest.labels), recipe.class_weights)
+    fitting = Fitting(network, recipe, tuple(held), weights)
+    lines = Lines(paths.metrics, recipe.name, console or Console(stderr=True), also or (lambda _: None))
+    trainer = _trainer(recipe, machine, paths, lines)
+    resumed = paths.last_checkpoint if paths.last_checkpoint.exists() else None
+    done = _epochs_done(resumed)  # Lightning makes the first iterator before it knows
+    steps = Steps(_steps(recipe), lambda: max(done, trainer.current_epoch), trainer.global_rank, trainer.world_size)
+    loader = open_loader(Batches(Sampler(train, recipe), recipe, teacher), steps, _workers(machine, trainer))
+    with full_disk_told(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers
+        trainer.fit(
+            fitting,
+            loader,
+            [_held_loader(part, recipe) for part in held.values()],
+            ckpt_path=resumed,
+            weights_only=False,  # our own file; it holds the optimiser's state
+        )
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        best = torch.load(paths.checkpoints / "best.ckpt", map_location="cpu", weights_only=False)["state_dict"]
+    if trainer.is_global_zero:
+        network.load_state_dict({k.removeprefix("network."): v for k, v in best.items() if k.startswith("network.")})
+        save_network(folder, network)
+        shutil.rmtree(paths.checkpoints)
+    return Run(paths, recipe, manifest, network.to("cpu").eval())
 
-    def rule(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        return average.lerp(current, 1 - kept) if average.is_floating_point() else current
 
-    return rule
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.network == "original":
-        return torch.optim.Adam(network.parameters(), recipe.learning_rate)
-    return torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+def _keep_memory() -> None:
+    """Let the C library keep freed memory for the next step: giving pages back and forth costs a fifth of the time."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def _rates(recipe: Recipe, steps: int) -> Iterator[float]:
-    """Yield the learning rate of each step: a linear warm-up, then half a cosine down to zero."""
-    total = recipe.epochs * steps
-    warm_up = max(1, round(_WARM_UP_PART * total))
-    for step in range(total):
-        part = (step - warm_up) / max(1, total - warm_up)
-        factor = (step + 1) / warm_up if step < warm_up else (1 + math.cos(math.pi * part)) / 2
-        yield recipe.learning_rate * factor
+def _trainer(recipe: Recipe, machine: Machine, paths: RunPaths, lines: Callback) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    checkpoint = ModelCheckpoint(
+        paths.checkpoints,
+        "best",
+        "val_loss",
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    callbacks = [
+        *([Averaging(recipe.average)] if recipe.average else []),
+        EarlyStopping("val_loss", patience=recipe.patience or 1, check_finite=True),
+        checkpoint,
+        LearningRateMonitor("epoch"),
+        lines,
+    ]
+    return lightning.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        precision=_precision(recipe, machine),
+        max_epochs=recipe.epochs,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(paths.folder, name="", version="tensorboard"),
+        log_every_n_steps=max(1, _steps(recipe) // 4),
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _epochs_done(checkpoint: Path | None) -> int:
+    """Return how many epochs a checkpoint of an epoch's end has behind it."""
+    if checkpoint is None:
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"]) + 1
+
+
+def _precision(recipe: Recipe, machine: Machine) -> Any:
+    if recipe.precision == "auto":
+        on_gpu = machine.accelerator != "cpu" and torch.cuda.is_available()
+        return "bf16-mixed" if on_gpu or recipe.is_small else "32-true"
+    return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[recipe.precision]
+
+
+def _workers(machine: Machine, trainer: lightning.Trainer) -> int:
+    if machine.workers is not None:
+        return machine.workers
+    on_gpu = isinstance(trainer.accelerator, lightning.pytorch.accelerators.CUDAAccelerator)
+    return min(8, (os.cpu_count() or 2) - 1) if on_gpu else 0
+
+
+def _steps(recipe: Recipe) -> int:
+    if recipe.epoch_crops is None:
+        raise StationError("the recipe is not settled")
+    return max(1, recipe.epoch_crops // recipe.batch)
+
+
+def _held_loader(samples: Samples, recipe: Recipe) -> DataLoader[tuple[torch.Tensor, ...]]:
+    crops = torch.from_numpy(exact_crops(samples, recipe.crop))
+    return DataLoader(TensorDataset(crops, torch.from_numpy(np.asarray(samples.targets))), _EVALUATION_BATCH)

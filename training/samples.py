@@ -1,6 +1,6 @@
 """Training crops: which defects there are, and loose, shifted, partial boxes of them as a finder would cut. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -14,47 +14,91 @@ from station.config import RegionsConfig
 from station.crops import cut_crops, whole_image
 from station.regions import open_finder
 from training.augment import augment
-from training.data import Manifest, Split, Tree, read_boxes
+from training.data import Manifest, Split, Tree, read_tree, with_box_labels
+from training.data.boxes import boxes_of
 from training.recipe import Recipe, Renders
 
-__all__ = ["Sampler", "Samples", "box_samples", "exact_crops", "render_samples", "whole_samples"]
+__all__ = [
+    "Sampler",
+    "Samples",
+    "box_samples",
+    "exact_crops",
+    "pictures_of",
+    "render_samples",
+    "sources_of",
+    "whole_samples",
+]
 
 Jitter: TypeAlias = Literal["part", "loose", "slight"]
 
 _SPLIT_ORDER: tuple[Split, ...] = ("train", "val", "test")
+_Row: TypeAlias = tuple[str, NDArray[np.uint8], NDArray[np.int32], tuple[str, ...]]
+"""Name, picture, box and labels, its class first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """n defects of one source: a picture, a box x, y, w, h in it, and a class number each.
+    """n defects of one source: a picture and its name, a box x, y, w, h in it, a class number and all labels each.
 
-    `jitter` is how training changes the box: `part` of a whole picture, `loose` or partial, or only `slight`.
+    `targets` float32 [n,C] is 1 for every label that is true, the class among them. `jitter` is how training changes
+    the box: `part` of a whole picture, `loose` or partial, or only `slight`.
     """
 
+    names: tuple[str, ...]
     images: tuple[NDArray[np.uint8], ...]
     boxes: NDArray[np.int32]
     classes: NDArray[np.int64]
+    targets: NDArray[np.float32]
     jitter: Jitter
 
     def __len__(self) -> int:
         return len(self.images)
 
 
+def pictures_of(recipe: Recipe, data: Path) -> Tree:
+    """Read the pictures of a recipe below `data`, for several labels at once with those of the boxes beside them.
+
+    Raises `StationError` when they can't be used.
+    """
+    several = recipe.head == "multi_label"
+    tree = read_tree(data / recipe.pictures, "also" if several else "skip", recipe.aliases)
+    if several and recipe.boxes is not None:
+        tree = with_box_labels(tree, data / recipe.boxes, recipe.aliases, recipe.box_size_px)
+    return tree
+
+
+def sources_of(recipe: Recipe, tree: Tree, manifest: Manifest, data: Path, split: Split) -> dict[str, Samples]:
+    """Return one side's samples by source: `whole`, and `box`, `render`, `found` where the recipe asks for them."""
+    sources = {"whole": whole_samples(tree, manifest, split)}
+    if recipe.boxes is not None:
+        sources["box"] = box_samples(recipe, tree, manifest, split, data / recipe.boxes)
+    if recipe.renders is not None:
+        sources.update(render_samples(recipe.renders, manifest.labels, split))
+    return sources
+
+
 def whole_samples(tree: Tree, manifest: Manifest, split: Split) -> Samples:
-    """Return the pictures of one side, each as one whole defect of its folder's class."""
-    rows = _rows_of(tree, manifest, split)
-    whole = [(tree.images[row], whole_image(tree.images[row])[0], tree.labels[row]) for row in rows]
-    return _samples([(image, box, manifest.labels.index(label)) for image, box, label in whole], "part")
+    """Return the pictures of one side, each as one whole defect of its folder's class, and of what else is in it."""
+    side = {picture.path: picture for picture in manifest.of(split)}
+    rows = [
+        (path, image, whole_image(image)[0], (side[path].label, *side[path].also))
+        for path, image in zip(tree.paths, tree.images, strict=True)
+        if path in side
+    ]
+    return _samples(rows, manifest.labels, "part")
 
 
-def box_samples(tree: Tree, manifest: Manifest, split: Split, folder: Path) -> Samples:
+def box_samples(recipe: Recipe, tree: Tree, manifest: Manifest, split: Split, folder: Path) -> Samples:
     """Return the annotated boxes of one side's pictures by their own labels; `folder` holds <picture>.xml files."""
-    rows = []
-    for row in _rows_of(tree, manifest, split):
-        for label, box in read_boxes(folder / f"{Path(tree.paths[row]).stem}.xml"):
-            if label in manifest.labels:
-                rows.append((tree.images[row], np.array(box, np.int32), manifest.labels.index(label)))
-    return _samples(rows, "loose")
+    wanted = {picture.path for picture in manifest.of(split)}
+    found = boxes_of(tree, folder, recipe.aliases, recipe.box_size_px)
+    rows = [
+        (f"{path} {box}", image, np.array(box, np.int32), (label,))
+        for path, image in zip(tree.paths, tree.images, strict=True)
+        if path in wanted
+        for label, box in found[path].boxes
+    ]
+    return _samples(rows, manifest.labels, "loose")
 
 
 def render_samples(renders: Renders, labels: Sequence[str], split: Split) -> dict[str, Samples]:
@@ -64,7 +108,7 @@ def render_samples(renders: Renders, labels: Sequence[str], split: Split) -> dic
     """
     side = _SPLIT_ORDER.index(split)
     first = renders.train_seed + sum(renders.strips[:side])
-    rows: dict[Jitter, list[tuple[NDArray[np.uint8], NDArray[np.int32], int]]] = {"loose": [], "slight": []}
+    rows: dict[Jitter, list[_Row]] = {"loose": [], "slight": []}
     for seed in range(first, first + renders.strips[side]):
         strip = Strip(renders.side_px, renders.side_px, seed, renders.defects_per_frame)
         finder = open_finder(RegionsConfig(), None)
@@ -72,9 +116,13 @@ def render_samples(renders: Renders, labels: Sequence[str], split: Split) -> dic
             image, defects = strip.frame(index)
             true = [(np.array(defect.box, np.int32), defect.label) for defect in defects]
             found = _matched(finder.find(image).box, defects)
-            rows["loose"] += [(image, box, labels.index(label)) for box, label in true]
-            rows["slight"] += [(image, box, labels.index(label)) for box, label in found]
-    return {"render": _samples(rows["loose"], "loose"), "found": _samples(rows["slight"], "slight")}
+            place = f"strip {seed} frame {index}"
+            rows["loose"] += [(f"{place} {box.tolist()}", image, box, (label,)) for box, label in true]
+            rows["slight"] += [(f"{place} {box.tolist()}", image, box, (label,)) for box, label in found]
+    return {
+        "render": _samples(rows["loose"], labels, "loose"),
+        "found": _samples(rows["slight"], labels, "slight"),
+    }
 
 
 def _matched(boxes: NDArray[np.int32], defects: Sequence[Defect]) -> list[tuple[NDArray[np.int32], str]]:
@@ -100,42 +148,46 @@ def exact_crops(samples: Samples, cut: CropCut) -> NDArray[np.uint8]:
 
 
 class Sampler:
-    """Draws augmented training batches from several sources by their shares, classes evenly within each."""
+    """Draws augmented training batches from several sources by the shares of the recipe's mix."""
 
-    def __init__(self, sources: Sequence[tuple[float, Samples]], recipe: Recipe) -> None:
-        used = [(share, samples) for share, samples in sources if share > 0 and len(samples)]
+    def __init__(self, sources: Mapping[str, Samples], recipe: Recipe) -> None:
+        shares = recipe.mix.model_dump()
+        used = [(shares[name], samples) for name, samples in sources.items() if shares[name] > 0 and len(samples)]
         self._samples = [samples for _, samples in used]
-        shares = np.array([share for share, _ in used])
-        self._shares = shares / shares.sum()
-        self._rows = [
-            [np.flatnonzero(samples.classes == number) for number in np.unique(samples.classes)]
-            for samples in self._samples
-        ]
-        self._cut = recipe.crop
-        self._rng = np.random.default_rng(recipe.seed)
+        self._shares = np.array([share for share, _ in used]) / sum(share for share, _ in used)
+        self._chances = [_chances(samples.classes, recipe.sampling) for samples in self._samples]
+        self._recipe = recipe
 
-    def batch(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return `count` fresh crops [n,1,S,S] and their class numbers [n]."""
-        crops = np.empty((count, 1, self._cut.size_px, self._cut.size_px), np.uint8)
-        classes = np.empty(count, np.int64)
-        for place, source in enumerate(self._rng.choice(len(self._samples), count, p=self._shares)):
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return `count` fresh crops [n,1,S,S] and their targets [n,C]."""
+        recipe, cut = self._recipe, self._recipe.crop
+        crops = np.empty((count, 1, cut.size_px, cut.size_px), np.uint8)
+        targets = np.empty((count, self._samples[0].targets.shape[1]), np.float32)
+        for place, source in enumerate(rng.choice(len(self._samples), count, p=self._shares)):
             samples = self._samples[source]
-            rows = self._rows[source][int(self._rng.integers(len(self._rows[source])))]
-            row = int(self._rng.choice(rows))
+            row = int(rng.choice(len(samples), p=self._chances[source]))
             image = samples.images[row]
-            box = _jittered(samples.boxes[row], samples.jitter, (image.shape[1], image.shape[0]), self._rng)
-            cut_crops(image, box[None], self._cut, crops[place : place + 1])
-            crops[place, 0] = augment(crops[place, 0], self._rng)
-            classes[place] = samples.classes[row]
-        return crops, classes
+            box = _jittered(samples.boxes[row], samples.jitter, image, recipe, rng)
+            cut_crops(image, box[None], cut, crops[place : place + 1])
+            crops[place, 0] = augment(crops[place, 0], rng, recipe.augment, recipe.turns)
+            targets[place] = samples.targets[row]
+        return crops, targets
+
+
+def _chances(classes: NDArray[np.int64], sampling: str) -> NDArray[np.float64]:
+    """Return how likely each sample is drawn; they sum to 1."""
+    power = {"natural": 0.0, "root": 0.5, "balanced": 1.0}[sampling]
+    chances = 1 / np.bincount(classes)[classes] ** power
+    return np.asarray(chances / chances.sum(), np.float64)
 
 
 def _jittered(
-    box: NDArray[np.int32], jitter: Jitter, limit: tuple[int, int], rng: np.random.Generator
+    box: NDArray[np.int32], jitter: Jitter, image: NDArray[np.uint8], recipe: Recipe, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Return the box as another finder might have made it, at least 3 px wide and inside width and height `limit`."""
+    """Return the box as another finder might have made it, at least 3 px wide and inside the picture."""
     if jitter == "part":
-        return box if rng.random() < 0.45 else _part(box, rng)
+        return _part(box, recipe.least_part, rng) if rng.random() < recipe.parts else box
+    limit = (image.shape[1], image.shape[0])
     partial = jitter == "loose" and rng.random() < 0.4
     size = box[2:] * (rng.uniform(0.35, 1.0, 2) if partial else rng.uniform(0.85, 1.25, 2))
     size = np.clip(np.rint(size), 3, limit)
@@ -145,19 +197,23 @@ def _jittered(
     return np.concatenate([corner, size]).astype(np.int32)
 
 
-def _part(box: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """Return a random part of a box, half to nine tenths of its sides."""
-    size = np.rint(box[2:] * rng.uniform(0.5, 0.9)).astype(np.int32)
+def _part(box: NDArray[np.int32], least: float, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Return a random part of a box, at least `least` of its sides."""
+    size = np.rint(box[2:] * rng.uniform(least, max(least, 0.9))).astype(np.int32)
     corner = box[:2] + rng.integers(0, box[2:] - size, endpoint=True)
     return np.concatenate([corner, size]).astype(np.int32)
 
 
-def _rows_of(tree: Tree, manifest: Manifest, split: Split) -> list[int]:
-    wanted = {picture.path for picture in manifest.of(split)}
-    return [row for row, path in enumerate(tree.paths) if path in wanted]
-
-
-def _samples(rows: Sequence[tuple[NDArray[np.uint8], NDArray[np.int32], int]], jitter: Jitter) -> Samples:
-    boxes = np.array([box for _, box, _ in rows], np.int32).reshape(-1, 4)
-    classes = np.array([number for _, _, number in rows], np.int64)
-    return Samples(tuple(image for image, _, _ in rows), boxes, classes, jitter)
+def _samples(rows: Sequence[_Row], labels: Sequence[str], jitter: Jitter) -> Samples:
+    numbers = [[labels.index(label) for label in own] for _, _, _, own in rows]
+    targets = np.zeros((len(rows), len(labels)), np.float32)
+    for row, own in enumerate(numbers):
+        targets[row, own] = 1
+    return Samples(
+        tuple(name for name, _, _, _ in rows),
+        tuple(image for _, image, _, _ in rows),
+        np.array([box for _, _, box, _ in rows], np.int32).reshape(-1, 4),
+        np.array([own[0] for own in numbers], np.int64),
+        targets,
+        jitter,
+    )

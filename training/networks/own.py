@@ -1,4 +1,4 @@
-"""The networks and the full serving graph around one: uint8 crops in, calibrated probabilities out. Needs torch."""
+"""Our own small networks: the one of the project this grew from, and the chain that INT8 likes best. Needs torch."""
 
 from typing import cast
 
@@ -6,53 +6,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Compact", "Original", "Serving", "build_network", "scale_crops"]
+__all__ = ["CompactTrunk", "OriginalTrunk", "original_pool"]
 
 _STEM = 24
 _PLAN = ((40, 2), (40, 1), (80, 2), (80, 1), (80, 1), (160, 2), (160, 1))
-_LEVEL_FLOOR = 4.0
+_ORIGINAL = (16, 32, 64)
 
 
-def scale_crops(crops: Tensor, network: str) -> Tensor:
-    """Return float crops [N,1,S,S] as `network` wants them.
+class OriginalTrunk(nn.Sequential):
+    """Three convolutions with ReLU and 3×3 max pooling: maps [N,64,S/27,S/27] of scaled crops [N,1,S,S]."""
 
-    `original`: grey levels over 255. `compact`: each crop less its own mean, over its own standard deviation (with 4
-    grey levels added, so that a flat crop stays flat): the same answer whatever the lamp's level and the contrast.
-    """
-    levels = crops.to(torch.float32)
-    if network == "original":
-        return levels * (1 / 255)
-    levels = levels - levels.mean((2, 3), keepdim=True)
-    spread = (levels * levels).mean((2, 3), keepdim=True).sqrt()
-    return levels / (spread + _LEVEL_FLOOR)
-
-
-class Original(nn.Module):
-    """Three convolutions with 3×3 max pooling and three dense layers, as in the project this grew from."""
-
-    def __init__(self, classes: int, size_px: int) -> None:
-        super().__init__()
+    def __init__(self) -> None:
         layers: list[nn.Module] = []
-        side, before = size_px, 1
-        for width in (16, 32, 64):
+        for before, width in zip((1, *_ORIGINAL), _ORIGINAL, strict=False):
             layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3)]
-            side, before = side // 3, width
-        self.layers = nn.Sequential(
-            *layers,
-            nn.Flatten(),
-            nn.Linear(before * side * side, 128),
-            nn.ReLU(),
-            nn.Linear(128, 64),
-            nn.ReLU(),
-            nn.Linear(64, classes),
-        )
+        super().__init__(*layers)
 
-    def forward(self, scaled: Tensor) -> Tensor:
-        return cast(Tensor, self.layers(scaled))
 
-    def folded(self) -> "Original":
-        """Return itself: there is nothing to fold."""
-        return self
+def original_pool(input_px: int) -> nn.Sequential:
+    """Return the first two of the three dense layers: features [N,64] of maps for crops of `input_px`."""
+    side = input_px // 27
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(_ORIGINAL[-1] * side * side, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()
+    )
 
 
 class _BranchedConvolution(nn.Module):
@@ -88,54 +64,20 @@ class _BranchedConvolution(nn.Module):
         return nn.Sequential(_plain(weight, bias, stride[0]), nn.ReLU())
 
 
-class Compact(nn.Module):
-    """Eight convolutions in a chain, mean pooling and one dense layer; about 0.5 M weights."""
+class CompactTrunk(nn.Sequential):
+    """Eight 3×3 convolutions in a chain: maps [N,160·width,S/16,S/16] of scaled crops [N,1,S,S]."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(*_convolution(1, _STEM, 3, 2), nn.ReLU())
-        widths = [_STEM, *(width for width, _ in _PLAN)]
-        self.chain = nn.Sequential(
-            *(_BranchedConvolution(widths[i], width, stride) for i, (width, stride) in enumerate(_PLAN))
-        )
-        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(widths[-1], classes))
+    def __init__(self, width: float) -> None:
+        widths = [8 * round(channels * width / 8) for channels in (_STEM, *(channels for channels, _ in _PLAN))]
+        blocks = (_BranchedConvolution(widths[i], widths[i + 1], stride) for i, (_, stride) in enumerate(_PLAN))
+        super().__init__(nn.Sequential(*_convolution(1, widths[0], 3, 2), nn.ReLU()), *blocks)
 
-    def forward(self, scaled: Tensor) -> Tensor:
-        features = functional.adaptive_avg_pool2d(self.chain(self.stem(scaled)), 1)
-        return cast(Tensor, self.head(features.flatten(1)))
-
-    def folded(self) -> "Compact":
-        """Return a copy in evaluation mode with every branch and normalisation folded into plain convolutions."""
-        plain = Compact(cast(nn.Linear, self.head[1]).out_features)
-        weight, bias = _fold(self.stem)
-        plain.stem = nn.Sequential(_plain(weight, bias, 2), nn.ReLU())
-        plain.chain = nn.Sequential(*(cast(_BranchedConvolution, block).folded() for block in self.chain))
-        plain.head = self.head
-        plain.eval()
-        return plain
-
-
-class Serving(nn.Module):
-    """The graph of a model file: scaling, network, temperature and softmax.
-
-    `original` is trained to the mean square error of one-hot targets, so its outputs are no logits; the softmax of
-    outputs over a temperature fitted to the validation split (small, since they lie between 0 and 1) makes
-    probabilities of them without changing their order.
-    """
-
-    def __init__(self, network: nn.Module, kind: str, temperature: float) -> None:
-        super().__init__()
-        self.network = network
-        self.kind = kind
-        self.sharpness = 1 / temperature
-
-    def forward(self, crops: Tensor) -> Tensor:
-        return torch.softmax(self.network(scale_crops(crops, self.kind)) * self.sharpness, 1)
-
-
-def build_network(kind: str, classes: int, size_px: int) -> Original | Compact:
-    """Return a new network `kind` for crops of `size_px`."""
-    return Original(classes, size_px) if kind == "original" else Compact(classes)
+    def folded(self) -> nn.Sequential:
+        """Return a chain of plain convolutions, every branch and normalisation folded in; for evaluation only."""
+        stem, *blocks = self
+        weight, bias = _fold(cast(nn.Sequential, stem))
+        chain = (cast(_BranchedConvolution, block).folded() for block in blocks)
+        return nn.Sequential(nn.Sequential(_plain(weight, bias, 2), nn.ReLU()), *chain).eval()
 
 
 def _convolution(before: int, after: int, size: int, stride: int) -> nn.Sequential:
