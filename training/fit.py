@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from shadowline.errors import StationError
 from training.batches import Batches, Steps, Teacher, open_loader
 from training.data import Manifest, Split, Tree, check_split, make_manifest
+from training.data.boxes import box_notes, boxes_of
 from training.fitting import Averaging, Fitting, Lines, class_weights
 from training.networks import open_network, settle
 from training.recipe import Recipe
@@ -70,7 +71,10 @@ def open_tree(recipe: Recipe, data: Path) -> tuple[Tree, Manifest]:
     if manifest.skipped:
         path, reason = next(iter(manifest.skipped.items()))
         _log.warning("%d pictures left out (all in the manifest), first %s: %s", len(manifest.skipped), path, reason)
-    for note in manifest.notes:
+    notes = manifest.notes
+    if recipe.boxes is not None and recipe.head != "multi_label":
+        notes += tuple(box_notes(boxes_of(tree, data / recipe.boxes, recipe.aliases, recipe.box_size_px)))
+    for note in notes:
         _log.info("%s", note)
     return tree, manifest
 

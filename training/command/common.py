@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engines.model import ModelCard, Precision
 from shadowline.errors import ConfigError, MissingExtra
+from training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
     from training.export import Exported
@@ -31,6 +32,7 @@ __all__ = [
     "machine_of",
     "metrics_table",
     "need_training",
+    "recipe_of",
     "show_exported",
     "slug",
 ]
@@ -62,6 +64,13 @@ def need_training() -> None:
 def slug(text: str) -> str:
     """Return a model name made of a folder's name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "model"
+
+
+def recipe_of(data: Path, recipe: Path | None, settings: list[str] | None, **known: object) -> Recipe:
+    """Return the recipe of a command; one without a file is named after the folder of pictures."""
+    if recipe is None and not any(setting.startswith("name=") for setting in settings or []):
+        known["name"] = slug(data.resolve().name)
+    return make_recipe(recipe, settings or [], **known)
 
 
 def free_run(name: str) -> Path:

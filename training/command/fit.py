@@ -20,10 +20,9 @@ from training.command.common import (
     machine_of,
     metrics_table,
     need_training,
+    recipe_of,
     show_exported,
-    slug,
 )
-from training.recipe import Recipe, make_recipe
 
 __all__ = ["ensemble", "export", "fit", "mount", "networks", "tune"]
 
@@ -56,7 +55,7 @@ def fit(
     from training.fit import fit as fit_run
     from training.pipeline import finish
 
-    made = _recipe(data, recipe, settings, network=network, weights=weights, teacher=teacher)
+    made = recipe_of(data, recipe, settings, network=network, weights=weights, teacher=teacher)
     if resume and run is None:
         raise ConfigError("--resume needs the --run to go on with")
     machine = machine_of(threads, accelerator, devices, nodes, workers)
@@ -81,7 +80,7 @@ def tune(
     from training.tune import parse_space, write_recipe
     from training.tune import tune as tune_recipe
 
-    made = _recipe(data, recipe, settings)
+    made = recipe_of(data, recipe, settings)
     folder = run or Path("runs") / f"{made.name}-tune"
     best = tune_recipe(
         made, data, folder, parse_space(search or []), trials, machine_of(threads, accelerator), Console(stderr=True)
@@ -147,10 +146,3 @@ def networks(contains: Annotated[str, typer.Argument(help="Part of the name.")] 
     if not names:
         raise StationError(f"no network has {contains!r} in its name")
     typer.echo("\n".join(names))
-
-
-def _recipe(data: Path, recipe: Path | None, settings: list[str] | None, **known: object) -> Recipe:
-    """Return the recipe of a command; one without a file is named after the folder of pictures."""
-    if recipe is None and not any(setting.startswith("name=") for setting in settings or []):
-        known["name"] = slug(data.resolve().name)
-    return make_recipe(recipe, settings or [], **known)

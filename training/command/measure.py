@@ -5,32 +5,52 @@ from typing import Annotated
 
 import cv2
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from shadowline.errors import StationError
-from training.command.common import AsJson, console, need_training
+from training.command.common import (
+    AsJson,
+    DataOption,
+    PrecisionOption,
+    RecipeOption,
+    RunOption,
+    SetOption,
+    ThreadsOption,
+    console,
+    machine_of,
+    need_training,
+    recipe_of,
+)
+from training.data import check_leak, read_tree
 from training.evaluate import evaluate as evaluate_model
 from training.evaluate import parse_split
 from training.predict import Prediction
 from training.predict import predict as predict_pictures
 from training.scores import Scores
 
-__all__ = ["compare", "evaluate", "explain", "mount", "predict"]
+__all__ = ["compare", "evaluate", "explain", "leave_out", "mount", "predict"]
 
 
 def mount(app: typer.Typer) -> None:
     """Add these commands to the group."""
-    for command in (evaluate, predict, explain, compare):
-        app.command(command.__name__)(command)
+    for command in (evaluate, predict, explain, compare, leave_out):
+        app.command(command.__name__.replace("_", "-"))(command)
 
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="Model file.")],
     data: Annotated[Path, typer.Option(help="Folder with one folder a class.")],
     split: Annotated[str | None, typer.Option(help="Only one side of a split: MANIFEST:test.")] = None,
+    learnt: Annotated[
+        Path | None,
+        typer.Option(help="Folder it learnt from: refuse pictures that stand there too, or twins."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model file on labelled pictures, each taken whole, through the engine of serving."""
+    for note in () if learnt is None else check_leak(read_tree(learnt), read_tree(data)):
+        typer.echo(note, err=True)
     scores, skipped = evaluate_model(model, data, None if split is None else parse_split(split))
     for path, reason in skipped.items():
         typer.echo(f"skipped {path}: {reason}", err=True)
@@ -88,6 +108,35 @@ def compare(
         typer.echo(comparison.model_dump_json())
     else:
         console.print(comparison_table(comparison))
+
+
+def leave_out(
+    data: DataOption,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    run: RunOption = None,
+    precision: PrecisionOption = "int8",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    threads: ThreadsOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train without each class in turn and see whether its pictures are told as novel. Goes on where it was cut off."""
+    need_training()
+    from training.leave_out import leave_out as measure
+
+    made = recipe_of(data, recipe, settings)
+    folder = run or Path("runs") / f"{made.name}-leave-out"
+    found = measure(made, data, folder, machine_of(threads, accelerator), Console(stderr=True), precision)
+    if as_json:
+        typer.echo("[" + ",".join(one.model_dump_json() for one in found) + "]")
+        return
+    table = Table("left out", "AUROC", "caught", "false unknowns", "accuracy of the others")
+    for one in found:
+        table.add_row(
+            one.label, f"{one.auroc:.4f}", f"{one.caught:.1%}", f"{one.false_unknown:.1%}", f"{one.accuracy:.2%}"
+        )
+    mean = sum(one.auroc for one in found) / len(found)
+    console.print(table, f"mean AUROC {mean:.4f}")
 
 
 def _print(scores: Scores) -> None:
