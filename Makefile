@@ -51,9 +51,9 @@ baseline: $(VENV)/.dev $(VENV)/.kernels  ## region recall on real pictures (SHAD
 	$(PYTHON) tests/benchmarks/real_regions.py --write docs/regions.md
 
 model: $(VENV)/.dev $(VENV)/.kernels  ## the shipped model, from the pictures (SHADOWLINE_DATA); see docs/training.md
-	$(STATION) train fit --recipe training/recipes/shipped.toml --data "$(SHADOWLINE_DATA)" --run runs/neu-compact --threads 1
-	$(STATION) train export --run runs/neu-compact --data "$(SHADOWLINE_DATA)" --out engines/models/neu-compact.onnx \
-		--keep-fp32 engines/models/neu-compact-fp32.onnx
+	$(STATION) train fit "$(SHADOWLINE_DATA)" --recipe training/recipes/shipped.toml --run runs/neu-compact --threads 1
+	cp runs/neu-compact/model.onnx engines/models/neu-compact.onnx
+	cp runs/neu-compact/model-fp32.onnx engines/models/neu-compact-fp32.onnx
 
 gpu: $(VENV)/.daemon $(VENV)/.kernels  ## the engines of this machine, checked and measured, into runs/gpu.json; see docs/gpu.md
 	$(PYTHON) -m tests.gpu --json runs/gpu.json $(GPU_ARGS)

@@ -43,7 +43,7 @@ Model: TypeAlias = Any
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _QUANTISED = ["Conv", "Gemm", "Add", "GlobalAveragePool"]
 _NOTHING = "there is no layer to convert between its first and its last one: use it as it is"
-_BATCH = 32
+_BATCH = 16
 _PERCENTILE = 99.99
 _TOOL_FAULTS = (
     ArithmeticError,
@@ -198,6 +198,7 @@ def _to_int8(model: Model, crops: NDArray[np.uint8]) -> Model:
                 "WeightSymmetric": True,
                 "QuantizeBias": False,
                 "CalibPercentile": _PERCENTILE,
+                "CalibStridedMinMax": 1,  # whatever its name: batch by batch, for percentiles too
             },
         )
         quantised = onnx.load(target)
@@ -287,16 +288,26 @@ def _written(nodes: Iterable[Any]) -> set[str]:
 
 
 class _Crops:
-    """Hands out calibration crops [n,1,S,S] in full batches: percentiles are taken over batches of one size only."""
+    """Hands out calibration crops [n,1,S,S] in full batches: percentiles are taken over batches of one size only.
+
+    They are asked for range by range, so that all values of one range and not of all crops are in memory at once.
+    """
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
         size = min(_BATCH, len(crops))
-        starts = range(0, len(crops) - size + 1, size)
-        self._batches: Iterator[NDArray[np.uint8]] = (crops[i : i + size] for i in starts)
+        self._batches = [crops[i : i + size] for i in range(0, len(crops) - size + 1, size)]
+        self._next = iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Hand out these batches next."""
+        self._next = iter(self._batches[start_index:end_index])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """Return the next batch by input name; None at the end."""
-        batch = next(self._batches, None)
+        batch = next(self._next, None)
         return None if batch is None else {"crops": batch}
 
 

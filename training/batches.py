@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from engines import OnnxRuntimeEngine
+from engines import OnnxRuntimeEngine, read_card
 from shadowline.errors import StationError
+from training.data import Manifest
 from training.recipe import Recipe
 from training.samples import Sampler
 
@@ -20,13 +21,15 @@ __all__ = ["Batches", "Steps", "Teacher", "open_loader"]
 class Teacher:
     """A model file that answers the crops of a student; opened in the process that first asks it."""
 
-    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...]) -> None:
-        with OnnxRuntimeEngine(path) as engine:
-            card = engine.card
-        if card.labels != labels or card.crop != recipe.crop:
+    def __init__(self, path: Path, recipe: Recipe, manifest: Manifest) -> None:
+        """Raise `StationError` for other labels or crops, and where it may have learnt from the student's test side."""
+        card = read_card(path)
+        if card.labels != manifest.labels or card.crop != recipe.crop:
             raise StationError(
                 f"teacher {path}: its labels and crops must be the student's: {card.labels}, {card.crop}"
             )
+        if card.data_sha256 not in ("", manifest.sha256()):
+            raise StationError(f"teacher {path}: it learnt from another split: train it on the student's")
         self._path = path
         self._engine: OnnxRuntimeEngine | None = None
 
@@ -62,10 +65,10 @@ class Steps(torch.utils.data.Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         first = self._epoch() * self._steps
-        return iter(range(first + self._rank, first + self._steps, self._processes))
+        return iter(range(first + self._rank, first + len(self) * self._processes, self._processes))
 
     def __len__(self) -> int:
-        return -(-(self._steps - self._rank) // self._processes)
+        return self._steps // self._processes  # as many for each: they wait for each other
 
 
 def open_loader(batches: Batches, steps: Steps, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:

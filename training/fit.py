@@ -100,7 +100,7 @@ def fit(
         return load_run(folder)
     tree = pictures_of(recipe, data)
     check_tree(tree, manifest, folder)
-    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console, None)
+    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console)
 
 
 def fit_tree(
@@ -115,9 +115,8 @@ def fit_tree(
 ) -> Run:
     """Train on pictures that are read and split already; `also` is given each epoch's figures, and may raise."""
     recipe = settle(recipe, len(manifest.of("train")))
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        save_settings(folder, recipe, manifest)
-    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console, also)
+    _check_labels(recipe, manifest)
+    return _train(recipe, tree, manifest, data, folder, machine or Machine(), console, also, new=True)
 
 
 def _train(
@@ -128,7 +127,8 @@ def _train(
     folder: Path,
     machine: Machine,
     console: Console | None,
-    also: Callable[[Mapping[str, float]], None] | None,
+    also: Callable[[Mapping[str, float]], None] | None = None,
+    new: bool = False,
 ) -> Run:
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
@@ -139,11 +139,13 @@ def _train(
         _log.info("starting weights: %s", report.text())
     train = sources_of(recipe, tree, manifest, data, "train")
     held = {name: part for name, part in sources_of(recipe, tree, manifest, data, "val").items() if len(part)}
-    teacher = None if recipe.teacher is None else Teacher(recipe.teacher, recipe, manifest.labels)
+    teacher = None if recipe.teacher is None else Teacher(recipe.teacher, recipe, manifest)
     weights = class_weights(train["whole"].classes, len(manifest.labels), recipe.class_weights)
     fitting = Fitting(network, recipe, tuple(held), weights)
     lines = Lines(paths.metrics, recipe.name, console or Console(stderr=True), also or (lambda _: None))
     trainer = _trainer(recipe, machine, paths, lines)
+    if new and trainer.is_global_zero:
+        save_settings(folder, recipe, manifest)
     resumed = paths.last_checkpoint if paths.last_checkpoint.exists() else None
     done = _epochs_done(resumed)  # Lightning makes the first iterator before it knows
     steps = Steps(_steps(recipe), lambda: max(done, trainer.current_epoch), trainer.global_rank, trainer.world_size)
@@ -160,11 +162,20 @@ def _train(
         if trainer.interrupted:
             raise KeyboardInterrupt
         best = torch.load(paths.checkpoints / "best.ckpt", map_location="cpu", weights_only=False)["state_dict"]
+    network.load_state_dict({k.removeprefix("network."): v for k, v in best.items() if k.startswith("network.")})
+    trainer.strategy.barrier()
     if trainer.is_global_zero:
-        network.load_state_dict({k.removeprefix("network."): v for k, v in best.items() if k.startswith("network.")})
         save_network(folder, network)
         shutil.rmtree(paths.checkpoints)
     return Run(paths, recipe, manifest, network.to("cpu").eval())
+
+
+def _check_labels(recipe: Recipe, manifest: Manifest) -> None:
+    """Refuse what would only fail after the training."""
+    if len(manifest.labels) < 2:
+        raise StationError(f"one class, {manifest.labels[0]}: there is nothing to tell it from; add a folder of others")
+    if strangers := sorted(set(recipe.costs) - set(manifest.labels)):
+        raise StationError(f"costs: {', '.join(strangers)} is no class; these are {', '.join(manifest.labels)}")
 
 
 def _keep_memory() -> None:

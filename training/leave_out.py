@@ -11,9 +11,10 @@ from shadowline.errors import StationError
 from training.data import Manifest, Tree, check_split
 from training.evaluate import whole_crops
 from training.export import export
-from training.fit import Machine, fit_tree, open_tree
+from training.fit import Machine, fit, fit_tree, open_tree
 from training.novelty import auroc
 from training.recipe import Recipe
+from training.runs import RunPaths
 
 __all__ = ["LeftOut", "leave_out"]
 
@@ -42,6 +43,8 @@ def leave_out(
     A class that was measured there before is read back. Raises `StationError` for fewer than three classes.
     """
     tree, manifest = open_tree(recipe, data)
+    if recipe.boxes is not None or recipe.renders is not None:
+        raise StationError("leaving a class out is for whole pictures: boxes and renders hold that class as well")
     if len(manifest.labels) < 3:
         raise StationError(f"{len(manifest.labels)} classes: leaving one out needs three, so that two are left to tell")
     found = []
@@ -68,7 +71,12 @@ def _measure(
 ) -> LeftOut:
     known = _without(manifest, label)
     check_split(known)
-    run = fit_tree(recipe, tree, known, data, folder, machine, console)
+    begun = RunPaths(folder).recipe.exists()
+    run = (
+        fit(recipe, data, folder, machine, resume=True, console=console)
+        if begun
+        else fit_tree(recipe, tree, known, data, folder, machine, console)
+    )
     exported = export(run, data, run.paths.model, precision)
     test = exported.evaluations["test/whole"]
     strange = [image for image, other in zip(tree.images, tree.labels, strict=True) if other == label]

@@ -163,6 +163,8 @@ class Recipe(Table):
             raise ValueError("loss mse is for head softmax")
         if self.network in _PLAIN and (self.weights or self.stages):
             raise ValueError(f"network {self.network} starts from nothing: leave out weights and stages")
+        if self.network == "auto" and (self.weights or self.stages):
+            raise ValueError("weights and stages belong to a named network: say which")
         if self.head == "multi_label" and self.mixup:
             raise ValueError("mixup is for one label a crop")
         return self

@@ -208,7 +208,7 @@ def test_a_student_learns_from_a_teachers_model_file(trained, pictures, tmp_path
     made = fit(student, pictures, tmp_path / "student", ONE, console=QUIET)
     exported = export(made, pictures, tmp_path / "student.onnx", "fp16")
     assert exported.card.metrics["test/whole"]["accuracy"] >= 0.8
-    with pytest.raises(StationError, match="its labels and crops must be the student's"):
+    with pytest.raises(StationError, match="its labels and crops must be the student's, but are blob"):
         fit(
             student.model_copy(update={"crop": student.crop.model_copy(update={"size_px": 40})}),
             pictures,
@@ -274,6 +274,27 @@ def test_a_rare_class_counts_more():
             "not a file of weights",
         ),
         (["fit", "{empty}"], StationError, "no class folders"),
+        (["fit", "{pictures}", "--set", "costs.rust=5"], StationError, "costs: rust is no class"),
+        (
+            [
+                "fit",
+                "{pictures}",
+                "--set",
+                "crop.size_px=32",
+                "--set",
+                "crop.min_side_px=32",
+                "--set",
+                "crop.context=1.0",
+                "--set",
+                "split_seed=9",
+                "--teacher",
+                "{model}",
+            ],
+            StationError,
+            "learnt from another split",
+        ),
+        (["fit", "{one}"], StationError, "one class, blob: there is nothing to tell it from"),
+        (["fit", "{pictures}", "--devices", "2"], ConfigError, "name it with --run"),
         (["predict", "{model}", "{empty}/none.png"], StationError, "not a readable picture"),
         (["compare", "{empty}"], StationError, "report"),
         (["networks", "zzz"], StationError, "no network has 'zzz' in its name"),
@@ -283,9 +304,15 @@ def test_what_is_wrong_is_said_in_one_line(trained, pictures, tmp_path, words, e
     folder, _ = trained
     (tmp_path / "empty").mkdir()
     extra = ["--run", tmp_path / "run"] if words[0] == "fit" else []
-    places = {"pictures": pictures, "empty": tmp_path / "empty", "model": folder / "model.onnx"}
+    write_pictures(tmp_path / "one", 4, KINDS[:1])
+    places = {
+        "one": tmp_path / "one",
+        "pictures": pictures,
+        "empty": tmp_path / "empty",
+        "model": folder / "model.onnx",
+    }
     with pytest.raises(error, match=said) as caught:
-        run(*(word.format(**places) for word in words), *([] if "--resume" in words else extra))
+        run(*(word.format(**places) for word in words), *([] if {"--resume", "--devices"} & set(words) else extra))
     assert "\n" not in str(caught.value)
 
 

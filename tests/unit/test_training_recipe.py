@@ -53,6 +53,7 @@ def test_a_bad_setting_is_refused_by_name(setting, said):
         (["loss=mse", "head=sigmoid"], "loss mse is for head softmax"),
         (["network=compact", "weights=hub"], "starts from nothing"),
         (["head=multi_label", "mixup=0.2"], "mixup is for one label"),
+        (["network=auto", "weights=hub"], "belong to a named network"),
     ],
 )
 def test_contradictions_are_refused(settings, said):

@@ -52,15 +52,20 @@ def fit(
 ) -> None:
     """Train on a folder of pictures: a measured model file and its report come out."""
     need_training()
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     from training.fit import fit as fit_run
     from training.pipeline import finish
 
     made = recipe_of(data, recipe, settings, network=network, weights=weights, teacher=teacher)
     if resume and run is None:
         raise ConfigError("--resume needs the --run to go on with")
+    if devices * nodes > 1 and run is None:
+        raise ConfigError("several processes share one folder: name it with --run, where all machines see it")
     machine = machine_of(threads, accelerator, devices, nodes, workers)
     fitted = fit_run(made, data, run or free_run(made.name), machine, resume, Console(stderr=True))
-    show_exported(fitted, finish(fitted, data, precision), as_json)
+    if rank_zero_only.rank == 0:
+        show_exported(fitted, finish(fitted, data, precision), as_json)
 
 
 def tune(
@@ -71,7 +76,7 @@ def tune(
         list[str] | None, typer.Option(help="KEY=LOW..HIGH or KEY=A,B,C [default: rate, smoothing, augment, decay].")
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Trainings that this process adds.")] = 20,
-    run: RunOption = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the study [default: runs/NAME-tune].")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     threads: ThreadsOption = None,
 ) -> None:
