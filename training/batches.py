@@ -26,7 +26,7 @@ class Teacher:
         card = read_card(path)
         if card.labels != manifest.labels or card.crop != recipe.crop:
             raise StationError(
-                f"teacher {path}: its labels and crops must be the student's: {card.labels}, {card.crop}"
+                f"teacher {path}: labels and crops must be the student's, not {', '.join(card.labels)}; {card.crop}"
             )
         if card.data_sha256 not in ("", manifest.sha256()):
             raise StationError(f"teacher {path}: it learnt from another split: train it on the student's")

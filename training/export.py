@@ -1,11 +1,9 @@
 """Turn a run into one self-describing model file: honest, converted and measured. Needs torch."""
 
 import datetime
-import logging
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +23,9 @@ from training.confidence import conformal_threshold, fit_temperature, label_floo
 from training.data import Split
 from training.evaluate import evaluate_crops
 from training.evaluation import Evaluation
-from training.networks import Ensemble, Network, Serving, depths_of, logits_of
-from training.novelty import fit_novelty, novelty_limit, vouched_rate
+from training.graph import attach_novelty, run_graph, to_onnx
+from training.networks import Ensemble, Network, Serving, logits_of
+from training.novelty import novelty_limit, vouched_rate
 from training.recipe import Recipe
 from training.runs import Run, check_tree
 from training.samples import Sampler, Samples, exact_crops, pictures_of, sources_of
@@ -36,7 +35,7 @@ __all__ = ["Exported", "export", "export_graph"]
 
 _OPSET = 20
 _PARITY = 1e-4
-_LEARNT_CROPS = 1536
+_KNOWN_CROPS = 4096
 _CALIBRATION_CROPS = 512
 _FLOOR_CAUGHT = 0.5
 _MAX_BATCH = 4096
@@ -70,9 +69,11 @@ def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_
         side: {name: part for name, part in sources_of(recipe, tree, manifest, data, side).items() if len(part)}
         for side in get_args(Split)
     }
-    learnt = _learning_crops(sides["train"], recipe)
-    network = run.network.folded() if isinstance(run.network, Network | Ensemble) else run.network
-    serving = _serving(network, recipe, learnt, _like_serving(sides["val"], recipe))
+    network = run.network
+    if not isinstance(network, Network | Ensemble):
+        raise StationError(f"{run.paths.folder}: its network is of no known kind")
+    serving = _serving(network.folded(), recipe, _like_serving(sides["val"], recipe))
+    known = _known_crops(sides["train"], recipe)
     card = ModelCard(
         name=recipe.name,
         labels=manifest.labels,
@@ -89,13 +90,15 @@ def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_
         plain, final = Path(temporary) / "fp32.onnx", Path(temporary) / "final.onnx"
         export_graph(serving, card, plain)
         _check_parity(serving, np.concatenate([exact_crops(s, recipe.crop) for s in sides["val"].values()]), plain)
+        convert(plain, final, precision, _calibration_crops(sides["train"], known, recipe))
+        attach_novelty(plain, known.crops, known.targets.argmax(1))
         if precision == "fp32":
-            exported = _complete(plain, sides, recipe)
             shutil.copyfile(plain, final)
+            exported = _complete(final, sides, recipe)
         else:
-            convert(plain, final, precision, _spread(learnt.crops, _CALIBRATION_CROPS))
             if keep_fp32 is not None:
                 _complete(plain, sides, recipe)
+            attach_novelty(final, known.crops, known.targets.argmax(1))
             exported = _complete(final, sides, recipe, plain)
         for source, target in ((plain, keep_fp32), (final, out)):
             if target is not None:
@@ -112,16 +115,21 @@ class _Crops:
     targets: NDArray[np.float32]
 
 
-def _learning_crops(train: Mapping[str, Samples], recipe: Recipe) -> _Crops:
-    """Return training crops, half as serving cuts them and half augmented, so that ranges hold for bad pictures."""
+def _known_crops(train: Mapping[str, Samples], recipe: Recipe) -> _Crops:
+    """Return training crops as serving cuts them, up to `_KNOWN_CROPS`, as many of each source."""
     rng = np.random.default_rng(recipe.seed)
-    count = _LEARNT_CROPS // (2 * len(train))
-    crops, targets = Sampler(train, recipe).batch(_LEARNT_CROPS // 2, rng)
-    parts = [_Crops(crops, targets)]
+    parts = []
     for samples in train.values():
-        rows = rng.permutation(len(samples))[:count]
+        rows = rng.permutation(len(samples))[: _KNOWN_CROPS // len(train)]
         parts.append(_Crops(exact_crops(samples, recipe.crop)[rows], samples.targets[rows]))
     return _joined(parts)
+
+
+def _calibration_crops(train: Mapping[str, Samples], known: _Crops, recipe: Recipe) -> NDArray[np.uint8]:
+    """Return training crops, half as serving cuts them and half augmented, so that ranges hold for bad pictures."""
+    half = _CALIBRATION_CROPS // 2
+    augmented, _ = Sampler(train, recipe).batch(half, np.random.default_rng(recipe.seed))
+    return np.concatenate([known.crops[:: max(1, len(known.crops) // half)][:half], augmented])
 
 
 def _like_serving(sources: Mapping[str, Samples], recipe: Recipe) -> _Crops:
@@ -130,21 +138,14 @@ def _like_serving(sources: Mapping[str, Samples], recipe: Recipe) -> _Crops:
     return _joined([_Crops(exact_crops(samples, recipe.crop), samples.targets) for samples in used])
 
 
-def _spread(crops: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Return about `count` crops, evenly from all."""
-    return crops[:: max(1, len(crops) // count)]
-
-
 def _joined(parts: list[_Crops]) -> _Crops:
     return _Crops(np.concatenate([p.crops for p in parts]), np.concatenate([p.targets for p in parts]))
 
 
-def _serving(network: nn.Module, recipe: Recipe, learnt: _Crops, val: _Crops) -> Serving:
-    """Return the graph with its temperature, from the validation side, and its novelty rule, from the training side."""
+def _serving(network: Network | Ensemble, recipe: Recipe, val: _Crops) -> Serving:
+    """Return the graph with its temperature, fitted on the validation side."""
     logits = logits_of(network, torch.from_numpy(val.crops)).numpy()
-    temperature = fit_temperature(logits, val.targets, recipe.head)
-    novelty = fit_novelty(depths_of(network, torch.from_numpy(learnt.crops)).numpy(), learnt.targets.argmax(1))
-    serving: Serving = Serving(network, recipe.head, temperature, novelty).eval()
+    serving: Serving = Serving(network, recipe.head, fit_temperature(logits, val.targets, recipe.head)).eval()
     return serving
 
 
@@ -207,27 +208,14 @@ def _time(engine: OnnxRuntimeEngine, crops: NDArray[np.uint8]) -> float:
 def export_graph(serving: nn.Module, card: ModelCard, path: Path) -> None:
     """Write `serving` as the fp32 model file `path`.
 
-    It takes uint8 crops [N,1,S,S] and returns probabilities float32 [N,C], alone or with novelty float32 [N].
+    It takes uint8 crops [N,1,S,S] and returns probabilities float32 [N,C], alone or with what stands under the name of
+    novelty: depths [N,M] until `attach_novelty` makes one number a crop of them.
     """
-    for chatty in ("onnxscript", "onnx_ir"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     example = torch.zeros(2, 1, card.crop.size_px, card.crop.size_px, dtype=torch.uint8)
     with torch.inference_mode():
         answers = serving(example)
     outputs = ["probabilities", "novelty"][: len(answers) if isinstance(answers, tuple) else 1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            serving,
-            (example,),
-            dynamo=True,
-            opset_version=_OPSET,
-            input_names=["crops"],
-            output_names=outputs,
-            dynamic_shapes=({0: torch.export.Dim("N", min=1, max=_MAX_BATCH)},),
-            verbose=False,
-        )
-    save_model(program.model_proto, card, path)
+    save_model(to_onnx(serving, example, "crops", outputs), card, path)
 
 
 def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> None:
@@ -235,8 +223,7 @@ def _check_parity(serving: Serving, crops: NDArray[np.uint8], model: Path) -> No
         expected = torch.cat(
             [serving(torch.from_numpy(part))[0] for part in np.array_split(crops, len(crops) // 64 + 1)]
         )
-    with OnnxRuntimeEngine(model) as engine:
-        difference = float(np.abs(engine.classify(crops).probabilities - expected.numpy()).max())
+    difference = float(np.abs(run_graph(model, "probabilities", crops) - expected.numpy()).max())
     if difference > _PARITY:
         raise StationError(f"the exported graph differs from torch by {difference:.2g}, more than {_PARITY:g}")
 

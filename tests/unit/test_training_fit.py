@@ -208,7 +208,7 @@ def test_a_student_learns_from_a_teachers_model_file(trained, pictures, tmp_path
     made = fit(student, pictures, tmp_path / "student", ONE, console=QUIET)
     exported = export(made, pictures, tmp_path / "student.onnx", "fp16")
     assert exported.card.metrics["test/whole"]["accuracy"] >= 0.8
-    with pytest.raises(StationError, match="its labels and crops must be the student's, but are blob"):
+    with pytest.raises(StationError, match="labels and crops must be the student's, not blob, dots"):
         fit(
             student.model_copy(update={"crop": student.crop.model_copy(update={"size_px": 40})}),
             pictures,

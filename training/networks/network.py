@@ -13,7 +13,7 @@ from training.networks.backbone import BackboneTrunk
 from training.networks.depths import condensed, middle_layers, run_layers
 from training.recipe import Scale
 
-__all__ = ["Ensemble", "Network", "Scaling", "Serving", "depths_of", "features_of", "logits_of", "probabilities_of"]
+__all__ = ["Ensemble", "Network", "Scaling", "Serving", "features_of", "logits_of", "probabilities_of"]
 
 _BATCH = 64
 _LEVEL_FLOOR = 4.0
@@ -125,21 +125,18 @@ class Ensemble(nn.Module):
 
 
 class Serving(nn.Module):
-    """The graph of a model file: network, temperature, probabilities, and `novelty` where there is a rule for it."""
+    """The graph of a model file: network, temperature, probabilities; and the depths that novelty is told by."""
 
-    def __init__(self, network: nn.Module, head: Head, temperature: float, novelty: nn.Module | None = None) -> None:
+    def __init__(self, network: Network | Ensemble, head: Head, temperature: float) -> None:
         super().__init__()
         self.network = network
         self.kind: Head = head
         self.sharpness = 1 / temperature
-        self.novelty = novelty
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """Return probabilities [N,C], and novelty [N] behind them where it is given."""
-        if self.novelty is None:
-            return (probabilities_of(self.network(crops) * self.sharpness, self.kind),)
-        logits, depths = cast(Network | Ensemble, self.network).both(crops)
-        return probabilities_of(logits * self.sharpness, self.kind), self.novelty(depths)
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities [N,C] and depths [N,M]."""
+        logits, depths = self.network.both(crops)
+        return probabilities_of(logits * self.sharpness, self.kind), depths
 
 
 def probabilities_of(logits: Tensor, head: Head) -> Tensor:
@@ -158,11 +155,6 @@ def logits_of(network: nn.Module, crops: Tensor) -> Tensor:
 def features_of(network: Network | Ensemble, crops: Tensor) -> Tensor:
     """Return a network's features [N,D] in evaluation mode, batch by batch, on the CPU."""
     return _batched(network, network.features, crops)
-
-
-def depths_of(network: Network | Ensemble, crops: Tensor) -> Tensor:
-    """Return what novelty is told by [N,M] in evaluation mode, batch by batch, on the CPU."""
-    return _batched(network, lambda part: network.both(part)[1], crops)
 
 
 def _batched(network: nn.Module, function: Callable[[Tensor], Tensor], crops: Tensor) -> Tensor:

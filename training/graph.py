@@ -1,0 +1,74 @@
+"""ONNX graphs: made of torch modules, run as they are, and given a novelty of their own. Needs torch."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.compose
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engines import read_card
+from engines.precision import save_model
+from training.novelty import fit_novelty
+
+__all__ = ["attach_novelty", "run_graph", "to_onnx"]
+
+_OPSET = 20
+_MAX_BATCH = 4096
+_BATCH = 32
+
+
+def to_onnx(module: nn.Module, example: Tensor, given: str, outputs: list[str]) -> Any:
+    """Return a module of one input as an `onnx.ModelProto` with a free first dimension."""
+    for chatty in ("onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=[given],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim("N", min=1, max=_MAX_BATCH)},),
+            verbose=False,
+        )
+    return program.model_proto
+
+
+def run_graph(model: Path, output: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return one output of a model file for crops [n,1,S,S], whatever the others are."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    parts = (crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH))
+    return np.concatenate([session.run([output], {"crops": part})[0] for part in parts])
+
+
+def attach_novelty(model: Path, crops: NDArray[np.uint8], classes: NDArray[np.int64]) -> None:
+    """Let the model file tell novelty [N] in place of its depths [N,M], fitted on known crops [n,1,S,S] of classes [n].
+
+    It is fitted on the depths that this very file gives: INT8 moves them a little, in just those directions in which
+    known crops hardly differ and which therefore count most.
+    """
+    depths = run_graph(model, "novelty", crops)
+    head = fit_novelty(depths, classes).eval()
+    tail = to_onnx(head, torch.from_numpy(depths[:2]), "depths", ["novelty"])
+    card, whole = read_card(model), onnx.load(model)
+    tail.ir_version = whole.ir_version
+    merged = onnx.compose.merge_models(whole, tail, [("novelty", "depths")], prefix1="", prefix2="novel_")
+    for node in merged.graph.node:
+        node.output[:] = ["novelty" if name == "novel_novelty" else _renamed(name) for name in node.output]
+        node.input[:] = [_renamed(name) for name in node.input]
+    for value in merged.graph.output:
+        value.name = "novelty" if value.name == "novel_novelty" else value.name
+    save_model(merged, card, model)
+
+
+def _renamed(name: str) -> str:
+    return "depths" if name == "novelty" else name
