@@ -161,7 +161,6 @@ def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = N
             for side in _MEASURED
             for name, part in sides[side].items()
         }
-        turned = engine.classify(_turned(_like_serving(sides["val"], recipe).crops)).novelty
         us_per_crop = _time(engine, evaluations["test/whole"].crops)
     chosen = [part for name, part in evaluations.items() if name in _chosen_by(evaluations)]
     probabilities = np.concatenate([part.probabilities for part in chosen])
@@ -172,7 +171,7 @@ def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = N
     card = read_card(model).model_dump() | {
         "confidence_floor": choose_floor(probabilities, classes, _FLOOR_CAUGHT),
         "label_floors": label_floors(recipe.costs),
-        "novelty_limit": None if turned is None else novelty_limit(turned, recipe.false_unknown),
+        "novelty_limit": novelty_limit(np.concatenate([_novelty(part) for part in chosen]), recipe.false_unknown),
         "false_unknown": vouched_rate(len(classes), recipe.false_unknown),
         "conformal": {f"{rate:g}": conformal_threshold(probabilities, classes, rate) for rate in recipe.conformal},
         "metrics": metrics,
@@ -182,16 +181,16 @@ def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = N
     return Exported(final, evaluations, us_per_crop)
 
 
+def _novelty(part: Evaluation) -> NDArray[np.float32]:
+    if part.novelty is None:
+        raise StationError("the model file tells no novelty")
+    return part.novelty
+
+
 def _chosen_by(names: Iterable[str]) -> list[str]:
     """Return the validation sources to choose by: boxes overlap and contradict each other."""
     val = [name for name in names if name.startswith("val/")]
     return [name for name in val if name != "val/box"] or val
-
-
-def _turned(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return crops in all eight ways of turning and mirroring: a few pictures tell more of what is common."""
-    both = np.concatenate([crops, crops[..., ::-1]])
-    return np.concatenate([np.rot90(both, quarter, (2, 3)) for quarter in range(4)])
 
 
 def _time(engine: OnnxRuntimeEngine, crops: NDArray[np.uint8]) -> float:
