@@ -43,7 +43,8 @@ Model: TypeAlias = Any
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _QUANTISED = ["Conv", "Gemm", "Add", "GlobalAveragePool"]
 _NOTHING = "there is no layer to convert between its first and its last one: use it as it is"
-_BATCH = 16
+_BATCH = 32
+_AT_ONCE_PX = 5_000_000
 _PERCENTILE = 99.99
 _TOOL_FAULTS = (
     ArithmeticError,
@@ -182,10 +183,11 @@ def _to_int8(model: Model, crops: NDArray[np.uint8]) -> Model:
         raise ValueError(_NOTHING)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "int8.onnx"
+        reader = _Crops(crops)
         quantize_static(
             model,
             target,
-            _Crops(crops),
+            reader,
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QInt8,
@@ -198,7 +200,7 @@ def _to_int8(model: Model, crops: NDArray[np.uint8]) -> Model:
                 "WeightSymmetric": True,
                 "QuantizeBias": False,
                 "CalibPercentile": _PERCENTILE,
-                "CalibStridedMinMax": 1,  # whatever its name: batch by batch, for percentiles too
+                "CalibStridedMinMax": reader.at_once,  # whatever its name: for percentiles too
             },
         )
         quantised = onnx.load(target)
@@ -290,13 +292,15 @@ def _written(nodes: Iterable[Any]) -> set[str]:
 class _Crops:
     """Hands out calibration crops [n,1,S,S] in full batches: percentiles are taken over batches of one size only.
 
-    They are asked for range by range, so that all values of one range and not of all crops are in memory at once.
+    They are asked for `at_once` batches at a time, whose values in every layer are in memory together: all of them, or
+    of large crops one.
     """
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
         size = min(_BATCH, len(crops))
         self._batches = [crops[i : i + size] for i in range(0, len(crops) - size + 1, size)]
         self._next = iter(self._batches)
+        self.at_once = len(self._batches) if crops.size <= _AT_ONCE_PX else 1
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -1,6 +1,7 @@
 """Turn a run into one self-describing model file: honest, converted and measured. Needs torch."""
 
 import datetime
+import hashlib
 import shutil
 import tempfile
 import time
@@ -91,15 +92,10 @@ def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_
         export_graph(serving, card, plain)
         _check_parity(serving, np.concatenate([exact_crops(s, recipe.crop) for s in sides["val"].values()]), plain)
         convert(plain, final, precision, _calibration_crops(sides["train"], known, recipe))
-        attach_novelty(plain, known.crops, known.targets.argmax(1))
-        if precision == "fp32":
-            shutil.copyfile(plain, final)
-            exported = _complete(final, sides, recipe)
-        else:
-            if keep_fp32 is not None:
-                _complete(plain, sides, recipe)
-            attach_novelty(final, known.crops, known.targets.argmax(1))
-            exported = _complete(final, sides, recipe, plain)
+        attach_novelty((plain, final), known.crops, known.targets.argmax(1))
+        if keep_fp32 is not None:
+            _complete(plain, sides, recipe)
+        exported = _complete(final, sides, recipe, None if precision == "fp32" else plain)
         for source, target in ((plain, keep_fp32), (final, out)):
             if target is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +162,11 @@ def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = N
     probabilities = np.concatenate([part.probabilities for part in chosen])
     classes = np.concatenate([part.classes for part in chosen])
     metrics = {name: _figures(part, labels, recipe.head) for name, part in evaluations.items()}
+    card = read_card(model).model_dump()
     if plain is not None:
         metrics["val/against_fp32"] = _against(plain, evaluations)
-    card = read_card(model).model_dump() | {
+        card["made_from"] = hashlib.sha256(plain.read_bytes()).hexdigest()
+    card |= {
         "confidence_floor": choose_floor(probabilities, classes, _FLOOR_CAUGHT),
         "label_floors": label_floors(recipe.costs),
         "novelty_limit": novelty_limit(np.concatenate([_novelty(part) for part in chosen]), recipe.false_unknown),

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +51,33 @@ def run_graph(model: Path, output: str, crops: NDArray[np.uint8]) -> NDArray[np.
     return np.concatenate([session.run([output], {"crops": part})[0] for part in parts])
 
 
-def attach_novelty(model: Path, crops: NDArray[np.uint8], classes: NDArray[np.int64]) -> None:
-    """Let the model file tell novelty [N] in place of its depths [N,M], fitted on known crops [n,1,S,S] of classes [n].
+def attach_novelty(models: Sequence[Path], crops: NDArray[np.uint8], classes: NDArray[np.int64]) -> None:
+    """Let model files tell novelty [N] in place of their depths [N,M], by one rule fitted on known crops [n,1,S,S].
 
-    It is fitted on the depths that this very file gives: INT8 moves them a little, in just those directions in which
-    known crops hardly differ and which therefore count most.
+    `models` are one network in several precisions, `classes` [n] the crops' classes. The rule is fitted on the depths
+    that all of these files give: INT8 moves them a little, in just those directions in which known crops hardly differ
+    and which would else count most.
     """
-    depths = run_graph(model, "novelty", crops)
-    head = fit_novelty(depths, classes).eval()
+    depths = np.concatenate([run_graph(model, "novelty", crops) for model in models])
+    head = fit_novelty(depths, np.concatenate([classes] * len(models))).eval()
     tail = to_onnx(head, torch.from_numpy(depths[:2]), "depths", ["novelty"])
+    for model in models:
+        _attach(model, tail)
+
+
+def _attach(model: Path, tail: Any) -> None:
+    """Put the graph `tail`, depths to novelty, behind a model file's depths."""
     card, whole = read_card(model), onnx.load(model)
     tail.ir_version = whole.ir_version
-    merged = onnx.compose.merge_models(whole, tail, [("novelty", "depths")], prefix1="", prefix2="novel_")
+    merged = onnx.compose.merge_models(whole, tail, [("novelty", "depths")], prefix2="novel_")
     for node in merged.graph.node:
         node.output[:] = ["novelty" if name == "novel_novelty" else _renamed(name) for name in node.output]
         node.input[:] = [_renamed(name) for name in node.input]
     for value in merged.graph.output:
         value.name = "novelty" if value.name == "novel_novelty" else value.name
+    opsets = {one.domain: one.version for one in merged.opset_import}  # merging lists them twice
+    del merged.opset_import[:]
+    merged.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items())
     save_model(merged, card, model)
 
 

@@ -121,7 +121,7 @@ def test_build_writes_the_converted_file_where_it_is_wanted(engine: Engine, pict
     with OnnxRuntimeEngine(out) as entered:
         assert entered.card.precision == "fp16"
         assert entered.card.made_from == passport["key"]["model_sha256"]
-        assert entered.classify(draw_crops(2, 1, 96)).probabilities.shape == (2, len(LABELS))
+        assert entered.classify(draw_crops(2, 1, entered.card.crop.size_px)).probabilities.shape == (2, len(LABELS))
     environment = os.environ | {"STATION__ENGINE__BACKEND": "onnx_runtime", "STATION__ENGINE__MODEL": str(out)}
     checked = [sys.executable, "-m", "station", "check"]
     said = subprocess.run(checked, capture_output=True, text=True, cwd=ROOT, env=environment, check=True).stdout

@@ -168,7 +168,7 @@ def test_another_precision_profile_or_calibration_is_another_plan(
     crops: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     others = tmp_path / "others.npy"
-    np.save(others, draw_crops(64, 2, 96))
+    np.save(others, draw_crops(64, 2, read_card(shipped_model()).crop.size_px))
     base: dict[str, Any] = {"target": "onnx_runtime", "capability": None, "crops": crops(FP32), "max_flip_share": 1}
     changes: list[dict[str, Any]] = [
         {},
@@ -277,7 +277,9 @@ MODELS: dict[str, tuple[Callable[[Path], Path], type[EngineError], str]] = {
     "a fixed batch": (
         lambda folder: changed(folder, fix_the_batch),
         EngineMismatch,
-        "input `crops` is [4, 1, 96, 96], must be ['N', 1, 96, 96] with any N",
+        "input `crops` is [4, 1, {side}, {side}], must be ['N', 1, {side}, {side}] with any N".format(
+            side=read_card(FP32).crop.size_px
+        ),
     ),
     "an opset of the future": (lambda folder: changed(folder, set_the_opset), EngineError, "Opset 99"),
     "an empty file": (lambda folder: holding(folder, b""), EngineError, "not a complete ONNX model"),

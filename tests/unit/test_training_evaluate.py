@@ -15,6 +15,7 @@ from shadowline.errors import StationError
 from training.command import app
 from training.data import make_manifest, read_tree
 from training.evaluate import evaluate, parse_split
+from training.networks import settle
 from training.recipe import read_recipe
 from training.scores import choose_floor, score
 
@@ -128,7 +129,7 @@ def test_the_shipped_card_says_what_its_recipe_and_the_real_pictures_give(tmp_pa
     card = read_card(shipped_model())
     scores, skipped = evaluate(shipped_model(), data / recipe.pictures, (path, "test"))
     assert card.data_sha256 == manifest.sha256()
-    assert card.config_sha256 == recipe.sha256()
+    assert card.config_sha256 == settle(recipe, len(manifest.of("train"))).sha256()
     assert not skipped
     assert scores.n == card.metrics["test/whole"]["n"]
     assert scores.accuracy == pytest.approx(card.metrics["test/whole"]["accuracy"], abs=0.005)

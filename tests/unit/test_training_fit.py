@@ -1,6 +1,7 @@
 """From drawn pictures to a measured model file: fitting, going on after a kill, joining, searching, refusals."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -70,6 +71,7 @@ def test_one_command_leaves_a_model_its_report_and_what_made_them(trained, tmp_p
     assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == list(range(5))
     card = read_card(folder / "model.onnx")
     assert (card.precision, card.labels) == ("int8", tuple(sorted(KINDS)))
+    assert card.made_from == hashlib.sha256((folder / "model-fp32.onnx").read_bytes()).hexdigest()
     assert card.data_sha256 == read_manifest(folder / "manifest.json").sha256()
     assert card.metrics["test/whole"]["accuracy"] >= 0.9
     assert card.metrics["val/against_fp32"]["agreement"] >= 0.9
