@@ -1,7 +1,7 @@
 """How far two engines agree on the same crops: errors, label flips class by class, time by batch. Pure.
 
 Thin and rare defects are what a conversion loses, so flips are counted by the label that the reference gave. A crop
-that keeps its label has flipped too, to `unknown`, when only one of the two finds it beyond its novelty limit.
+that keeps its label has flipped too, to `unknown`, when both have a novelty limit and only one finds it beyond its own.
 """
 
 import time
@@ -78,9 +78,7 @@ def compare(
             raise EngineMismatch(f"{engine.name}: answers with numbers that are not finite")
     before, after = expected.probabilities.argmax(1), answers.probabilities.argmax(1)
     error = np.abs(answers.probabilities - expected.probabilities)
-    crossed = _beyond(expected, reference.card) != _beyond(answers, candidate.card)
-    if None in (reference.card.novelty_limit, candidate.card.novelty_limit):
-        crossed = np.zeros(len(crops), np.bool_)  # one of them judges no novelty: nothing to compare
+    crossed = _crossed(expected, reference.card, answers, candidate.card)
     became = np.where(crossed & (before == after), len(labels), after)
     flipped = np.flatnonzero(before != became)
     return Parity(
@@ -117,11 +115,12 @@ def refuse_flips(parity: Parity, max_flip_share: float) -> None:
             )
 
 
-def _beyond(answers: Answers, card: ModelCard) -> NDArray[np.bool_]:
-    """Return which crops are beyond the novelty limit: none where there is no novelty, or no limit."""
-    if answers.novelty is None or card.novelty_limit is None:
-        return np.zeros(len(answers.probabilities), np.bool_)
-    return answers.novelty > np.float64(card.novelty_limit)
+def _crossed(expected: Answers, card: ModelCard, answers: Answers, other: ModelCard) -> NDArray[np.bool_]:
+    """Return which crops only one of the two finds beyond its own novelty limit; none unless both have a limit."""
+    if expected.novelty is None or answers.novelty is None or card.novelty_limit is None or other.novelty_limit is None:
+        return np.zeros(len(expected.probabilities), np.bool_)
+    beyond = expected.novelty > np.float64(card.novelty_limit)
+    return np.asarray(beyond != (answers.novelty > np.float64(other.novelty_limit)))
 
 
 def _novelty_error(expected: Answers, answers: Answers, limit: float | None) -> float | None:

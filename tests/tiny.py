@@ -31,6 +31,7 @@ def write_model(
     output_type: int = TensorProto.FLOAT,
     classes: int = 2,
     last: str = "Softmax",
+    weight: float = 1.0,
     bias: float = 0.0,
     metadata: dict[str, str] | None = None,
     novelty: str = "",
@@ -43,7 +44,7 @@ def write_model(
     """
     channels, batch = input_shape[1], input_shape[0]
     assert isinstance(channels, int)
-    weight = np.linspace(1, -1, channels * classes, dtype=np.float32).reshape(channels, classes) / 64
+    slopes = np.linspace(weight, -weight, channels * classes, dtype=np.float32).reshape(channels, classes) / 64
     nodes = [
         helper.make_node("Cast", [input_name], ["levels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["levels", "axes"], ["mean"], keepdims=0),
@@ -54,7 +55,7 @@ def write_model(
     ]
     outputs = [helper.make_tensor_value_info(output_name, output_type, [batch, classes])]
     constants = {
-        "weight": weight,
+        "weight": slopes,
         "bias": np.full(classes, bias, np.float32),
         "axes": np.array([2, 3], np.int64),
     }

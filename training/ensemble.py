@@ -15,7 +15,7 @@ from training.confidence import fit_temperature
 from training.data import Tree
 from training.networks import logits_of, probabilities_of
 from training.runs import Run, save_ensemble
-from training.samples import exact_crops, sources_of
+from training.samples import exact_crops, like_serving, sources_of
 
 __all__ = ["Chosen", "choose_members", "join"]
 
@@ -57,8 +57,9 @@ def join(runs: Sequence[Run], tree: Tree, data: Path, folder: Path, name: str, c
     _check_alike(runs)
     first = runs[0]
     val = sources_of(first.recipe, tree, first.manifest, data, "val")
-    crops = torch.from_numpy(np.concatenate([exact_crops(part, first.recipe.crop) for part in val.values()]))
-    targets = np.concatenate([part.targets for part in val.values()])
+    parts = [val[name] for name in like_serving(val)]
+    crops = torch.from_numpy(np.concatenate([exact_crops(part, first.recipe.crop) for part in parts]))
+    targets = np.concatenate([part.targets for part in parts])
     logits = [logits_of(run.network, crops) for run in runs]
     temperatures = [fit_temperature(part.numpy(), targets, first.recipe.head) for part in logits]
     answers = [

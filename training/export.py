@@ -5,8 +5,9 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, get_args
 
@@ -28,18 +29,16 @@ from training.graph import attach_novelty, run_graph, to_onnx
 from training.networks import Ensemble, Network, Serving, logits_of
 from training.novelty import novelty_limit, vouched_rate
 from training.recipe import Recipe
-from training.runs import Run, check_tree
-from training.samples import Sampler, Samples, exact_crops, pictures_of, sources_of
+from training.runs import Run, check_tree, full_disk_told, write_whole
+from training.samples import Sampler, Samples, exact_crops, like_serving, pictures_of, sources_of
 from training.scores import choose_floor, score, score_multi_label
 
 __all__ = ["Exported", "export", "export_graph"]
 
-_OPSET = 20
 _PARITY = 1e-4
 _KNOWN_CROPS = 4096
 _CALIBRATION_CROPS = 512
 _FLOOR_CAUGHT = 0.5
-_MAX_BATCH = 4096
 _TIMED_BATCH, _TIMED_REPEATS = 8, 15
 _MEASURED: tuple[Split, ...] = ("val", "test")
 
@@ -73,7 +72,7 @@ def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_
     network = run.network
     if not isinstance(network, Network | Ensemble):
         raise StationError(f"{run.paths.folder}: its network is of no known kind")
-    serving = _serving(network.folded(), recipe, _like_serving(sides["val"], recipe))
+    serving = _serving(network.folded(), recipe, _chosen_crops(sides["val"], recipe))
     known = _known_crops(sides["train"], recipe)
     card = ModelCard(
         name=recipe.name,
@@ -98,8 +97,9 @@ def export(run: Run, data: Path, out: Path, precision: Precision = "int8", keep_
         exported = _complete(final, sides, recipe, None if precision == "fp32" else plain)
         for source, target in ((plain, keep_fp32), (final, out)):
             if target is not None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+                with full_disk_told(target.parent):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(target, partial(shutil.copyfile, source))
     return exported
 
 
@@ -128,10 +128,9 @@ def _calibration_crops(train: Mapping[str, Samples], known: _Crops, recipe: Reci
     return np.concatenate([known.crops[:: max(1, len(known.crops) // half)][:half], augmented])
 
 
-def _like_serving(sources: Mapping[str, Samples], recipe: Recipe) -> _Crops:
-    """Return the crops to choose by: without annotated boxes, which overlap and contradict each other."""
-    used = [samples for name, samples in sources.items() if name != "box"] or list(sources.values())
-    return _joined([_Crops(exact_crops(samples, recipe.crop), samples.targets) for samples in used])
+def _chosen_crops(val: Mapping[str, Samples], recipe: Recipe) -> _Crops:
+    """Return the validation crops to choose by."""
+    return _joined([_Crops(exact_crops(val[name], recipe.crop), val[name].targets) for name in like_serving(val)])
 
 
 def _joined(parts: list[_Crops]) -> _Crops:
@@ -158,7 +157,7 @@ def _complete(model: Path, sides: _Sides, recipe: Recipe, plain: Path | None = N
             for name, part in sides[side].items()
         }
         us_per_crop = _time(engine, evaluations["test/whole"].crops)
-    chosen = [part for name, part in evaluations.items() if name in _chosen_by(evaluations)]
+    chosen = [evaluations[f"val/{name}"] for name in like_serving(sides["val"])]
     probabilities = np.concatenate([part.probabilities for part in chosen])
     classes = np.concatenate([part.classes for part in chosen])
     metrics = {name: _figures(part, labels, recipe.head) for name, part in evaluations.items()}
@@ -183,12 +182,6 @@ def _novelty(part: Evaluation) -> NDArray[np.float32]:
     if part.novelty is None:
         raise StationError("the model file tells no novelty")
     return part.novelty
-
-
-def _chosen_by(names: Iterable[str]) -> list[str]:
-    """Return the validation sources to choose by: boxes overlap and contradict each other."""
-    val = [name for name in names if name.startswith("val/")]
-    return [name for name in val if name != "val/box"] or val
 
 
 def _time(engine: OnnxRuntimeEngine, crops: NDArray[np.uint8]) -> float:

@@ -25,6 +25,7 @@ __all__ = [
     "save_ensemble",
     "save_network",
     "save_settings",
+    "write_whole",
 ]
 
 
@@ -72,8 +73,8 @@ def save_settings(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
         raise StationError(f"{folder}: holds a run already: go on with --resume, or take another --run folder")
     with full_disk_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(paths.manifest, lambda path: path.write_text(manifest.model_dump_json(indent=1)))
-        _write_whole(paths.recipe, lambda path: path.write_text(recipe.model_dump_json(indent=1)))
+        write_whole(paths.manifest, lambda path: path.write_text(manifest.model_dump_json(indent=1)))
+        write_whole(paths.recipe, lambda path: path.write_text(recipe.model_dump_json(indent=1)))
 
 
 def load_run(folder: Path) -> Run:
@@ -91,7 +92,7 @@ def load_run(folder: Path) -> Run:
 def save_network(folder: Path, network: nn.Module) -> None:
     """Write the weights of a finished training."""
     with full_disk_told(folder):
-        _write_whole(RunPaths(folder).network, lambda path: torch.save(network.state_dict(), path))
+        write_whole(RunPaths(folder).network, lambda path: torch.save(network.state_dict(), path))
 
 
 def save_ensemble(folder: Path, recipe: Recipe, runs: Sequence[Run], temperatures: Sequence[float]) -> None:
@@ -129,7 +130,7 @@ def full_disk_told(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a file beside `path` and move it there when it is complete."""
     part = path.with_name(f".{path.name}.part")
     try:

@@ -1,6 +1,6 @@
 """Training crops: which defects there are, and loose, shifted, partial boxes of them as a finder would cut. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -23,6 +23,7 @@ __all__ = [
     "Samples",
     "box_samples",
     "exact_crops",
+    "like_serving",
     "pictures_of",
     "render_samples",
     "sources_of",
@@ -75,6 +76,12 @@ def sources_of(recipe: Recipe, tree: Tree, manifest: Manifest, data: Path, split
     if recipe.renders is not None:
         sources.update(render_samples(recipe.renders, manifest.labels, split))
     return sources
+
+
+def like_serving(sources: Iterable[str]) -> list[str]:
+    """Return the sources to choose by: without annotated boxes, which overlap and contradict each other."""
+    names = list(sources)
+    return [name for name in names if name != "box"] or names
 
 
 def whole_samples(tree: Tree, manifest: Manifest, split: Split) -> Samples:

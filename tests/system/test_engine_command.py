@@ -17,7 +17,8 @@ from engines.model import Precision
 from engines.parity import Parity
 from engines.plan import Passport, Plan
 from engines.plan_cache import PlanCache
-from tests.ensemble import draw_crops
+from tests.ensemble import draw_crops, write_ensemble
+from tests.tiny import write_model
 
 ROOT = Path(__file__).parents[2]
 FP32 = shipped_model().with_name("neu-compact-fp32.onnx")
@@ -100,6 +101,13 @@ def test_build_shows_passport_and_steps_and_again_the_plan_of_the_cache(engine: 
     again = engine("build", FP32, "--precision", "int8", *CPU)
     assert again.stdout == done.stdout
     assert again.stderr.strip() == "reading the model"
+
+
+def test_a_conversion_that_flips_more_than_allowed_is_refused(engine: Engine, cache: PlanCache, tmp_path: Path) -> None:
+    write_ensemble(tmp_path / "five.onnx")
+    done = engine("build", tmp_path / "five.onnx", "--precision", "int8", *CPU, "--max-flips", "0", code=2)
+    assert refused(done).endswith("crops change their label, more than 0.0%: refused")
+    assert not cache.plans()
 
 
 def test_build_for_another_machine_compiles_here(engine: Engine, cache: PlanCache, pictures: Path) -> None:
@@ -233,17 +241,17 @@ def test_compare_prints_what_an_engineer_reads(engine: Engine, pictures: Path) -
     assert all(f"batch {batch:>3}: " in done.stdout for batch in (1, 8, 32))
 
 
-def test_compare_ends_with_2_and_the_report_where_too_much_flips(
-    engine: Engine, pictures: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other.onnx"
-    other.write_bytes(FP32.read_bytes())
-    assert "0 labels flipped" in engine("compare", FP32, other, "--crops", pictures, "--max-flips", "0").stdout
-    done = engine("compare", FP32, "int8", "--max-flips", "0", code=2)
+def test_compare_ends_with_2_and_the_report_where_too_much_flips(engine: Engine, tmp_path: Path) -> None:
+    write_model(tmp_path / "tiny.onnx")
+    (tmp_path / "same.onnx").write_bytes((tmp_path / "tiny.onnx").read_bytes())
+    write_model(tmp_path / "other.onnx", weight=-1)
+    words = ("compare", tmp_path / "tiny.onnx", tmp_path / "same.onnx", "--max-flips", "0")
+    assert "0 labels flipped" in engine(*words).stdout
+    done = engine("compare", tmp_path / "tiny.onnx", tmp_path / "other.onnx", "--max-flips", "0", code=2)
     assert "labels flipped" in done.stdout
     assert "flipped: drawn " in done.stdout
     assert "more than 0.0%: refused" in done.stderr
-    assert "no plan begins so" in refused(engine("compare", FP32, "none", "--crops", pictures, code=2))
+    assert "no plan begins so" in refused(engine("compare", tmp_path / "tiny.onnx", "none", code=2))
 
 
 @pytest.mark.slow
