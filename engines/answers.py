@@ -27,6 +27,10 @@ class Answers:
         """Return answers that the engine's next call leaves alone."""
         return Answers(self.probabilities.copy(), None if self.novelty is None else self.novelty.copy())
 
+    def rows(self, start: int, stop: int) -> "Answers":
+        """Return the answers to the crops from `start` up to `stop`, as views."""
+        return Answers(self.probabilities[start:stop], None if self.novelty is None else self.novelty[start:stop])
+
 
 def join_answers(parts: Sequence[Answers]) -> Answers:
     """Return the rows of `parts`, at least one, which are of one model, as one value."""

@@ -68,7 +68,7 @@ _TOOL_FAULTS = (
 def convert(source: Path, target: Path, precision: Precision, crops: NDArray[np.uint8] | None = None) -> ModelCard:
     """Write the model file `source` to `target` in `precision` and return the card in it.
 
-    The new card has no novelty limit: one is chosen on what a file itself answers, and conversion moves novelty.
+    A card of INT8 has no novelty limit: one is chosen on what a file itself answers, and INT8 moves novelty.
     `crops` uint8 [n,1,S,S] are what INT8 measures its ranges on; the other precisions need none. A file that is of
     `precision` already is copied as it is. Raises `EngineMismatch` for any other file that is not fp32, and
     `EngineError` when crops are missing or of another shape, when the graph can't be converted or `target` not written.
@@ -81,7 +81,8 @@ def convert(source: Path, target: Path, precision: Precision, crops: NDArray[np.
     if card.precision != "fp32":
         raise EngineMismatch(f"{source}: {card.precision} can't become {precision}: convert from its fp32 source")
     facts = {"precision": precision, "made_from": hashlib.sha256(content).hexdigest()}
-    converted = card.model_copy(update=facts | {"novelty_limit": None, "false_unknown": None})
+    limits = {"novelty_limit": None, "false_unknown": None} if precision == "int8" else {}
+    converted = card.model_copy(update=facts | limits)
     usable = _checked(source, card, crops) if precision == "int8" else None
     try:
         model = onnx.load_model_from_string(content)

@@ -1,7 +1,9 @@
 """The station: its threads, started downstream first and stopped upstream first. Main thread.
 
+encoder ─► Positions
+              ▼
 capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
-                                        ▲ Models
+              ▲ watch                   ▲ Models
 control (`station model`) ─► swap ──────┘
 """
 
@@ -25,6 +27,7 @@ from station.event import (
     CameraState,
     Heartbeat,
     Origin,
+    Outage,
     StateEvent,
 )
 from station.flat_field import open_flat_field
@@ -33,6 +36,7 @@ from station.inspecting import Inspecting
 from station.ledger import Ledger, LedgerError
 from station.metrics import Metrics, MetricsServer
 from station.outbox import Outbox
+from station.positions import Positions
 from station.publisher import Publisher
 from station.sinks.base import Sink
 from station.sinks.zeromq import ZeroMqSink
@@ -40,6 +44,8 @@ from station.swapper import Swapper
 from station.worker import Ready, Worker
 
 __all__ = ["Station"]
+
+_WATCH_S = 0.1
 
 
 class Station:
@@ -58,6 +64,7 @@ class Station:
         self.metrics_port: int | None = None
         self.endpoint = config.publish.endpoint
         self._queue = FrameQueue(names, config.station.queue_frames)
+        self._positions = Positions(config, self.clock)
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
         self._stop = threading.Event()
@@ -93,8 +100,13 @@ class Station:
             gc.collect()
             gc.freeze()  # what is loaded by now stays: a full collection among frames would make one late
             starting.callback(gc.unfreeze)
+            self._metrics.watch_positions(self._positions)
+            if self._positions.feed is not None:
+                self._start(starting, "encoder", self._positions.feed.run, self._positions.feed.stop)
             for camera in self.config.camera:
                 self._start_capture(starting, camera)
+            self._metrics.watch_cameras(self._captures)
+            self._start(starting, "watch", self._watch, self._stop.set)
             self._running = starting.pop_all()
         return self
 
@@ -117,7 +129,7 @@ class Station:
     @property
     def progress(self) -> int:
         """A number that grows while frames are settled, or while each camera's standstill has been announced."""
-        if all(capture.state in ("offline", "ended") for capture in self._captures):
+        if all(capture.state in ("offline", "ended") and not capture.stuck for capture in self._captures):
             return self.clock.tick_ns()
         return self.ledger.settled
 
@@ -137,7 +149,7 @@ class Station:
         self._metrics.watch_shadow(swapper.shadowed, swapper.disagreed)
         self._start(running, "swap", swapper.run, swapper.stop)
         if self.config.control.enabled:
-            control = Control(self.config, inspecting.models, swapper)
+            control = Control(self.config, inspecting.models, swapper, self._positions)
             self._start(running, "control", control.run, control.stop)
         if inspecting.opened.wanted:
             swapper.swap(None, None)
@@ -152,13 +164,22 @@ class Station:
             self._report,
             self._metrics.count_clock_step,
             self._stop,
+            self._positions.locate(config),
         )
         self._captures.append(capture)
         self._start(running, f"capture {config.name}", capture.run, self._stop.set)
 
-    def _report(self, camera: str, state: CameraState, detail: str) -> None:
-        """Send a camera's new state. Capture threads."""
-        self._outbox.put(StateEvent(0, self._inspecting.origin, camera, state, detail, self.clock.utc_ns(), 0))
+    def _report(self, camera: str, state: CameraState, reason: str, outage: Outage | None) -> None:
+        """Send a camera's new state. Capture threads and the watch thread."""
+        origin = self._inspecting.origin
+        self._outbox.put(StateEvent(0, origin, camera, state, reason, self.clock.utc_ns(), 0, outage))
+
+    def _watch(self, ready: Ready) -> None:
+        """Look again and again for a camera whose driver does not answer. Watch thread."""
+        ready()
+        while not self._stop.wait(_WATCH_S):
+            for capture in self._captures:
+                capture.watch()
 
     def _open_sinks(self) -> list[Sink]:
         """Make the sinks. Publish thread."""
@@ -186,4 +207,5 @@ class Station:
             },
             engine=self._inspecting.engine,
             dropped=dropped,
+            encoder=self._positions.feed.state.name if self._positions.feed else "",
         )

@@ -16,7 +16,11 @@ from station.config import Config, Table, folder
 
 __all__ = ["load", "parse"]
 
-_TAGS = {"simulated", "replay", "python", "onnx_runtime", "tensor_rt", "auto", "fake"}
+_TAGS = {
+    *("simulated", "replay", "aravis", "gentl", "basler", "opencv", "python"),
+    *("onnx_runtime", "tensor_rt", "auto", "fake"),
+    *("chunk", "modbus", "zeromq", "speed"),
+}
 """Names of union members, which pydantic puts into the place of a fault."""
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 import zmq
@@ -21,9 +21,22 @@ import zmq
 from shadowline.errors import ConfigError, StationError
 from station.config import Config
 from station.models import Models
+from station.positions import Positions
 from station.swapper import Swapper
 
-__all__ = ["Control", "ModelStatus", "Refused", "Reply", "Request", "Rollback", "Status", "Swap", "ask", "endpoint_of"]
+__all__ = [
+    "Coil",
+    "Control",
+    "ModelStatus",
+    "Refused",
+    "Reply",
+    "Request",
+    "Rollback",
+    "Status",
+    "Swap",
+    "ask",
+    "endpoint_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +62,13 @@ class Rollback(msgspec.Struct, tag_field="do", tag="rollback", forbid_unknown_fi
     """Bring back the previous model."""
 
 
-Request: TypeAlias = Status | Swap | Rollback
+class Coil(msgspec.Struct, tag_field="do", tag="coil", forbid_unknown_fields=True):
+    """Let positions count from here, as of the coil `name`."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+Request: TypeAlias = Status | Swap | Rollback | Coil
 
 
 class ModelStatus(msgspec.Struct, tag_field="reply", tag="status"):
@@ -102,7 +121,8 @@ def endpoint_of(config: Config) -> str:
 class Control:
     """Runs in a `Worker`; answers requests until stopped."""
 
-    def __init__(self, config: Config, models: Models, swapper: Swapper) -> None:
+    def __init__(self, config: Config, models: Models, swapper: Swapper, positions: Positions) -> None:
+        self._positions = positions
         self._config = config
         self._models = models
         self._swapper = swapper
@@ -139,6 +159,8 @@ class Control:
                 self._swapper.swap(Path(request.model), request.precision)
             case Rollback():
                 self._swapper.roll_back()
+            case Coil():
+                self._positions.begin_coil(request.name)
         return self._status()
 
     def _status(self) -> ModelStatus:

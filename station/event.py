@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from station.frame import Frame
+from station.frame import Frame, Missing, Position
 from station.inspection import Inspection
+from station.verdict import Defect
 
 __all__ = [
     "CameraLedger",
@@ -23,6 +24,8 @@ __all__ = [
     "ModelAction",
     "ModelEvent",
     "Origin",
+    "Outage",
+    "PositionRecord",
     "StageTimes",
     "StateEvent",
     "decode",
@@ -62,6 +65,24 @@ class DefectRecord(msgspec.Struct, frozen=True, gc=False):
     """Mean grey levels beyond the limit; negative is darker than the surface."""
     novelty: float | None = None
     """How little it is like the training crops, on the model's own scale; null from a model that does not tell."""
+    position_mm: tuple[float, float] | None = None
+    """From where to where it lies along the line, where the frame has a position and its rows a pitch."""
+    goes_on: bool = False
+    """A part of it was told with the frame before, whose last rows this frame shows again: count it once."""
+
+
+class PositionRecord(msgspec.Struct, frozen=True, gc=False):
+    """Where a frame lies along the strip."""
+
+    mm: float
+    """Of the first row, from the beginning of the coil."""
+    pitch_mm: float | None
+    """From each row to the next, where it is configured."""
+    count: int | None
+    """What the counter shows there, between two readings interpolated."""
+    coil: str
+    reversed: bool
+    """The strip stands behind the farthest point that it had reached: this was seen before."""
 
 
 class StageTimes(msgspec.Struct, frozen=True, gc=False):
@@ -102,12 +123,27 @@ class InspectionEvent(msgspec.Struct, tag_field="schema", tag="shadowline.inspec
     defects: tuple[DefectRecord, ...]
     stages_us: StageTimes
     frame_id: int | None = None
-    """The device's own counter."""
+    """The device's own counter, its wraps undone."""
     encoder: int | None = None
+    """The count that came with the picture."""
     source: str | None = None
     """The file that was replayed."""
     detail: str = ""
     """For people."""
+    valid_rows: int | None = None
+    """Rows that arrived of an incomplete picture, from the top."""
+    line_status: int | None = None
+    """The camera's input lines at capture, a bit each."""
+    position: PositionRecord | None = None
+    """Where the strip stood, where the station knows."""
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """A stretch of which a camera saw nothing: from its last picture to the first one after."""
+
+    seconds: float
+    mm: float | None
+    """Of strip that went by, where the station knows."""
 
 
 class StateEvent(msgspec.Struct, tag_field="schema", tag="shadowline.state/1"):
@@ -120,6 +156,8 @@ class StateEvent(msgspec.Struct, tag_field="schema", tag="shadowline.state/1"):
     detail: str
     changed_ns: int
     published_ns: int
+    outage: Outage | None = None
+    """What was not seen, when the camera is back."""
 
 
 ModelAction: TypeAlias = Literal["building", "shadowing", "swapped", "refused", "kept", "rolled_back", "failed_over"]
@@ -169,6 +207,8 @@ class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"
     engine: EngineRecord
     dropped: dict[str, int]
     """Messages that could not be handed on, by sink and reason."""
+    encoder: Literal["", "starting", "online", "offline"] = ""
+    """State of the line's counter, where one is read; without it frames have no position."""
 
 
 Message: TypeAlias = InspectionEvent | StateEvent | ModelEvent | Heartbeat
@@ -177,10 +217,16 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
-def make_inspection_event(inspection: Inspection, origin: Origin, budget_ms: float) -> InspectionEvent:
-    """Return the event of `inspection`; its number and publish time are still 0."""
+def make_inspection_event(
+    inspection: Inspection, origin: Origin, budget_ms: float, pitch_mm: float | None = None
+) -> InspectionEvent:
+    """Return the event of `inspection`; its number and publish time are still 0.
+
+    `pitch_mm` is the camera's, from row to row.
+    """
     about, stages = inspection.about, inspection.stages
     frame = about if isinstance(about, Frame) else None
+    position = frame.position if frame else None
     return InspectionEvent(
         event=0,
         origin=origin,
@@ -195,17 +241,7 @@ def make_inspection_event(inspection: Inspection, origin: Origin, budget_ms: flo
         budget_ms=budget_ms,
         latency_ms=round(inspection.latency_ns / 1e6, 3),
         size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
-        defects=tuple(
-            DefectRecord(
-                defect.label,
-                round(defect.confidence, 4),
-                defect.box_px,
-                defect.area_px,
-                round(defect.depth, 1),
-                None if defect.novelty is None else round(defect.novelty, 6),
-            )
-            for defect in inspection.defects
-        ),
+        defects=tuple(_record(defect, position, pitch_mm) for defect in inspection.defects),
         stages_us=StageTimes(
             stages.wait_ns / 1e3,
             stages.regions_ns / 1e3,
@@ -217,6 +253,30 @@ def make_inspection_event(inspection: Inspection, origin: Origin, budget_ms: flo
         encoder=frame.encoder if frame else None,
         source=about.source,
         detail=inspection.detail,
+        valid_rows=about.valid_rows if isinstance(about, Missing) else None,
+        line_status=frame.line_status if frame else None,
+        position=None if position is None else _locate(position, pitch_mm),
+    )
+
+
+def _locate(position: Position, pitch_mm: float | None) -> PositionRecord:
+    return PositionRecord(round(position.mm, 3), pitch_mm, position.count, position.coil, position.reversed)
+
+
+def _record(defect: Defect, position: Position | None, pitch_mm: float | None) -> DefectRecord:
+    along = None
+    if position is not None and pitch_mm is not None:
+        first = position.mm + defect.box_px[1] * pitch_mm
+        along = (round(first, 3), round(first + defect.box_px[3] * pitch_mm, 3))
+    return DefectRecord(
+        defect.label,
+        round(defect.confidence, 4),
+        defect.box_px,
+        defect.area_px,
+        round(defect.depth, 1),
+        None if defect.novelty is None else round(defect.novelty, 6),
+        along,
+        defect.goes_on,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClockName", "Exposure", "Frame", "Image", "InvalidReason", "Missing"]
+__all__ = ["ClockName", "Exposure", "Frame", "Image", "InvalidReason", "Missing", "Position"]
 
 Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """H×W, mono. uint16 is full scale: a driver shifts 10 and 12 bit pictures up to 16."""
@@ -23,6 +23,7 @@ class InvalidReason(StrEnum):
     UNREADABLE = "unreadable"  # a picture file that can't be decoded
     UNSUPPORTED = "unsupported"  # a picture of a size or pixel type that the station does not take
     REPEATED = "repeated"  # the camera delivered a frame that it had delivered before
+    STALE = "stale"  # the picture was taken long before it came
     OVERRUN = "overrun"  # the queue was full: inspection is slower than the camera
     DARK = "dark"  # too dark to tell anything: lamp off, shutter closed
     OVERFULL = "overfull"  # too many regions, or too much of the frame, to be a surface with defects
@@ -36,9 +37,11 @@ class Exposure:
     """One picture as a driver delivers it, or the news that one could not be read.
 
     `image` belongs to the driver and is valid until the next one is asked for; None when `fault` says why there is
-    none. `frame_id` is the device's own counter: a jump in it becomes announced lost frames, a standstill repeated
-    ones; None where the device has no counter. `valid_rows` below the height means an incomplete picture.
-    `captured_ns` is UTC by `clock`. `encoder` is the raw count at capture. `source` names a file, where there is one.
+    none. `frame_id` is the device's own counter, its wraps undone by the driver: a jump in it becomes announced lost
+    frames, a standstill repeated ones; None where the device has no counter. `valid_rows` below the height means an
+    incomplete picture. `captured_ns` is UTC by `clock`. `device_ns` is the device's own stamp, of any origin, where it
+    makes one: it tells an old picture from a new one. `encoder` is the raw count at capture, `line_status` the state
+    of the device's input lines. `source` names a file, where there is one.
     """
 
     image: Image | None
@@ -49,15 +52,32 @@ class Exposure:
     encoder: int | None = None
     source: str | None = None
     fault: InvalidReason | None = None
+    device_ns: int | None = None
+    line_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the strip stood: `mm` of it had passed the zero mark since the coil `coil` began.
+
+    `count` is what the counter shows there. `reversed` says that the strip stands behind the farthest point that
+    it had reached: those millimetres were seen before.
+    """
+
+    mm: float
+    count: int | None = None
+    coil: str = ""
+    reversed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One announced frame with its picture, to be inspected.
 
-    `image` is read-only and lives in a buffer of the frame queue until the frame is given back. `sequence` counts
-    this camera's announced frames without a gap. `captured_tick_ns` is the monotonic clock when the picture arrived;
-    latencies count from it.
+    `image` is read-only and lives in a buffer of the frame queue until the frame is given back; its first
+    `overlap_rows` rows are the last ones of the frame before. `sequence` counts this camera's announced frames without
+    a gap. `captured_tick_ns` is the monotonic clock when the picture was taken, as far as the camera's stamps tell,
+    else when it arrived; latencies count from it. `position` is that of the first row.
     """
 
     camera: str
@@ -69,20 +89,9 @@ class Frame:
     frame_id: int | None = None
     encoder: int | None = None
     source: str | None = None
-
-    def with_image(self, image: Image) -> "Frame":
-        """Return this frame with another array for its picture."""
-        return Frame(
-            self.camera,
-            self.sequence,
-            image,
-            self.captured_ns,
-            self.captured_tick_ns,
-            self.clock,
-            self.frame_id,
-            self.encoder,
-            self.source,
-        )
+    line_status: int | None = None
+    position: Position | None = None
+    overlap_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +106,4 @@ class Missing:
     count: int = 1
     frame_id: int | None = None
     source: str | None = None
+    valid_rows: int | None = None

@@ -57,6 +57,8 @@ class Inspecting:
         self.origin = msgspec.structs.replace(origin, calibration=calibration)
         self.engine = EngineRecord("starting", (), "")
         self._config = config
+        self._cameras = len(config.camera)
+        self._pitches_mm = {camera.name: camera.pitch_mm for camera in config.camera}
         self._flat_fields = flat_fields
         self._queue = queue
         self._ledger = ledger
@@ -101,19 +103,28 @@ class Inspecting:
             if item is None:
                 return
             if isinstance(item, Frame):
-                self._inspect(inspector, item)
+                self._inspect(inspector, self._gather(item))
             else:
                 for inspection in inspector.miss(item):
                     self._settle(inspection)
 
-    def _inspect(self, inspector: Inspector, frame: Frame) -> None:
-        inspection = inspector.inspect(frame)
+    def _gather(self, frame: Frame) -> list[Frame]:
+        """Return `frame` with what the other cameras have waiting by now, one each: they share a run of the network."""
+        frames = [frame]
+        while len(frames) < self._cameras and (beside := self._queue.get_beside([one.camera for one in frames])):
+            frames.append(beside)
+        return frames
+
+    def _inspect(self, inspector: Inspector, frames: list[Frame]) -> None:
+        inspections = inspector.inspect(frames)
         if inspector.failure:
             self._fail_over(inspector)
-        self._settle(inspection)
-        inspector.learn(frame)
-        self.models.observe(frame, inspection, inspector)
-        self._queue.give_back(frame)
+        for inspection in inspections:
+            self._settle(inspection)
+        for frame, inspection in zip(frames, inspections, strict=True):
+            inspector.learn(frame)
+            self.models.observe(frame, inspection, inspector)
+            self._queue.give_back(frame)
         self._exchange(inspector)
 
     def _idle(self, inspector: Inspector, keep_warm: bool) -> None:
@@ -146,7 +157,8 @@ class Inspecting:
                 self._first_verdict()
                 self._first_verdict = None
         self._ledger.settle(inspection.about.camera, inspection.sequence, verdict, reason, inspection.late)
-        self._outbox.put(make_inspection_event(inspection, self.origin, self._config.station.budget_ms))
+        pitch_mm = self._pitches_mm[inspection.about.camera]
+        self._outbox.put(make_inspection_event(inspection, self.origin, self._config.station.budget_ms, pitch_mm))
 
     def _name(self, model: Model) -> None:
         """Let events, heartbeat and metrics name the model in use."""

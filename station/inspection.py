@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from station.frame import Frame, Missing
 from station.verdict import Defect, Verdict
 
@@ -24,7 +27,8 @@ class Inspection:
     """One frame's result. `about` keeps the frame's record, not its picture, which is given back.
 
     `reason` names the labels that reject or why the frame is invalid; `detail` is for people.
-    `latency_ns` runs from capture to decision; `late` says that it passed the budget.
+    `latency_ns` runs from capture to decision; `late` says that it passed the budget. `crops` uint8 [n,1,S,S] are those
+    of the defects, valid until the next frames are inspected.
     """
 
     about: Frame | Missing
@@ -36,3 +40,4 @@ class Inspection:
     defects: tuple[Defect, ...] = ()
     stages: Stages = field(default_factory=Stages)
     detail: str = ""
+    crops: NDArray[np.uint8] | None = None

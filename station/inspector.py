@@ -1,9 +1,11 @@
-"""Inspect a frame: regions, crops, labels, verdict, one after the other. Pure; called from the inspect thread."""
+"""Inspect frames: regions, crops, labels, verdict, one after the other. Pure; called from the inspect thread."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Answers
 from shadowline.errors import CalibrationError, EngineError
@@ -12,10 +14,29 @@ from station.crops import cut_crops
 from station.frame import Frame, InvalidReason, Missing
 from station.inspection import Inspection, Stages
 from station.model import Model
+from station.overlap import Overlap
 from station.regions import RegionFinder, Regions
 from station.verdict import Defect, Verdict
 
 __all__ = ["Inspector"]
+
+
+@dataclass(slots=True)
+class _Look:
+    """One frame on its way: what was found in it, and why it can't be judged."""
+
+    frame: Frame
+    stages: Stages
+    regions: Regions = field(default_factory=Regions.none)
+    goes_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    crops: NDArray[np.uint8] | None = None
+    answers: Answers | None = None
+    reason: InvalidReason | None = None
+    detail: str = ""
+
+    def fail(self, reason: InvalidReason, detail: str = "") -> None:
+        """Make the frame invalid."""
+        self.reason, self.detail = reason, detail
 
 
 class Inspector:
@@ -43,28 +64,18 @@ class Inspector:
         self.previous = previous
         self.failure = ""
         self._finders = finders
+        self._overlaps = {camera: Overlap() for camera in finders}
         self._budget_ns = round(budget_ms * 1e6)
         self._clock = clock
 
-    def inspect(self, frame: Frame) -> Inspection:
-        """Return the one inspection of `frame`; what goes wrong on the way makes it `invalid`, never an exception."""
-        stages = Stages(wait_ns=self._clock.tick_ns() - frame.captured_tick_ns)
-        try:
-            regions = self._find(frame, stages)
-            if regions.invalid is not None:
-                return self._invalid(frame, frame.sequence, InvalidReason(regions.invalid), stages)
-            answers = self._classify_or_fall_back(frame, regions, stages)
-        except CalibrationError as error:
-            return self._invalid(frame, frame.sequence, InvalidReason.CALIBRATION, stages, str(error))
-        except EngineError as error:
-            return self._invalid(frame, frame.sequence, InvalidReason.ENGINE, stages, str(error))
-        if not answers.is_finite:
-            return self._invalid(frame, frame.sequence, InvalidReason.NOT_FINITE, stages)
-        start_ns = self._clock.tick_ns()
-        defects = self._name(regions, answers)
-        verdict, reason = self.model.judge.judge(defects)
-        stages.verdict_ns = self._clock.tick_ns() - start_ns
-        return self._settle(frame, frame.sequence, verdict, reason, defects, stages)
+    def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
+        """Return the one inspection of each of `frames`, their regions named in one run of the network.
+
+        What goes wrong with a frame on the way makes it `invalid`, never an exception.
+        """
+        looks = [self._look(frame) for frame in frames]
+        self._classify(looks)
+        return [self._decide(look) for look in looks]
 
     def learn(self, frame: Frame) -> None:
         """Let the finder learn from `frame`, which was just inspected; called when its event is on its way."""
@@ -83,21 +94,66 @@ class Inspector:
         for sequence in range(missing.sequence, missing.sequence + missing.count):
             yield self._invalid(missing, sequence, missing.reason, Stages())
 
-    def _find(self, frame: Frame, stages: Stages) -> Regions:
+    def _look(self, frame: Frame) -> _Look:
+        """Find the regions of `frame`, those left out that the frame before has shown."""
+        look = _Look(frame, Stages(wait_ns=self._clock.tick_ns() - frame.captured_tick_ns))
         start_ns = self._clock.tick_ns()
-        regions = self._finders[frame.camera].find(frame.image)
-        stages.regions_ns = self._clock.tick_ns() - start_ns
-        return regions
+        try:
+            regions = self._finders[frame.camera].find(frame.image)
+        except CalibrationError as error:
+            look.fail(InvalidReason.CALIBRATION, str(error))
+            return look
+        look.regions, look.goes_on = self._overlaps[frame.camera].sift(frame, regions)
+        if regions.invalid is not None:
+            look.fail(InvalidReason(regions.invalid))
+        look.stages.regions_ns = self._clock.tick_ns() - start_ns
+        return look
 
-    def _classify_or_fall_back(self, frame: Frame, regions: Regions, stages: Stages) -> Answers:
-        while True:
+    def _classify(self, looks: Sequence[_Look]) -> None:
+        """Let the network name the regions of all `looks`; a model that fails is left for the next one."""
+        full = [look for look in looks if look.reason is None and len(look.regions)]
+        while full:
             try:
-                answers = self._classify(frame, regions, stages)
-                if self._successor is not None and not answers.is_finite:
-                    raise EngineError("it answers with numbers that are not finite")
-                return answers
+                self._answer(full)
+                return
             except EngineError as error:
-                self._fall_back(error)
+                try:
+                    self._fall_back(error)
+                except EngineError:
+                    for look in full:
+                        look.fail(InvalidReason.ENGINE, str(error))
+                    return
+
+    def _answer(self, looks: Sequence[_Look]) -> None:
+        """Cut the crops of `looks` into one batch and give each its answers; the time is shared by number of crops."""
+        model = self.model
+        counts = [len(look.regions) for look in looks]
+        room = model.room(sum(counts))
+        ends = np.cumsum(counts).tolist()
+        for look, end in zip(looks, ends, strict=True):
+            start_ns = self._clock.tick_ns()
+            crop = model.engine.card.crop
+            look.crops = cut_crops(look.frame.image, look.regions.box, crop, room[end - len(look.regions) :])
+            look.stages.crops_ns = self._clock.tick_ns() - start_ns
+        start_ns = self._clock.tick_ns()
+        answers = model.engine.classify(room[: ends[-1]])
+        spent_ns = self._clock.tick_ns() - start_ns
+        if self._successor is not None and not answers.is_finite:
+            raise EngineError("it answers with numbers that are not finite")
+        for look, end in zip(looks, ends, strict=True):
+            look.answers = answers.rows(end - len(look.regions), end)
+            look.stages.classify_ns = spent_ns * len(look.regions) // ends[-1]
+
+    def _decide(self, look: _Look) -> Inspection:
+        if look.reason is None and look.answers is not None and not look.answers.is_finite:
+            look.fail(InvalidReason.NOT_FINITE)
+        if look.reason is not None:
+            return self._invalid(look.frame, look.frame.sequence, look.reason, look.stages, look.detail)
+        start_ns = self._clock.tick_ns()
+        defects = self._name(look)
+        verdict, reason = self.model.judge.judge(defects)
+        look.stages.verdict_ns = self._clock.tick_ns() - start_ns
+        return self._settle(look.frame, look.frame.sequence, verdict, reason, defects, look.stages, crops=look.crops)
 
     @property
     def _successor(self) -> Model | None:
@@ -113,29 +169,19 @@ class Inspector:
             raise error
         self.model, self.previous, self.failure = successor, None, self.failure or str(error)
 
-    def _classify(self, frame: Frame, regions: Regions, stages: Stages) -> Answers:
-        model = self.model
-        if not len(regions):
-            return Answers(np.empty((0, len(model.judge.labels)), np.float32))
-        start_ns = self._clock.tick_ns()
-        crops = cut_crops(frame.image, regions.box, model.engine.card.crop, model.room(len(regions)))
-        cut_ns = self._clock.tick_ns()
-        answers = model.engine.classify(crops)
-        stages.crops_ns = cut_ns - start_ns
-        stages.classify_ns = self._clock.tick_ns() - cut_ns
-        return answers
-
-    def _name(self, regions: Regions, answers: Answers) -> tuple[Defect, ...]:
-        if not len(regions):
+    def _name(self, look: _Look) -> tuple[Defect, ...]:
+        regions, answers = look.regions, look.answers
+        if answers is None:
             return ()
         return tuple(
-            Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth, novelty)
-            for (label, confidence), box, area, depth, novelty in zip(
+            Defect(label, confidence, (box[0], box[1], box[2], box[3]), area, depth, novelty, goes_on)
+            for (label, confidence), box, area, depth, novelty, goes_on in zip(
                 self.model.judge.name(answers),
                 regions.box.tolist(),
                 regions.area.tolist(),
                 regions.depth.tolist(),
                 [None] * len(regions) if answers.novelty is None else answers.novelty.tolist(),
+                look.goes_on.tolist(),
                 strict=True,
             )
         )
@@ -154,7 +200,8 @@ class Inspector:
         defects: tuple[Defect, ...],
         stages: Stages,
         detail: str = "",
+        crops: NDArray[np.uint8] | None = None,
     ) -> Inspection:
         latency_ns = self._clock.tick_ns() - about.captured_tick_ns
         late = latency_ns > self._budget_ns
-        return Inspection(about, sequence, verdict, reason, latency_ns, late, defects, stages, detail)
+        return Inspection(about, sequence, verdict, reason, latency_ns, late, defects, stages, detail, crops)

@@ -2,7 +2,7 @@
 thread writes; what the ledger already counts is read from it at the scrape and costs a frame nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -10,9 +10,11 @@ from prometheus_client.registry import Collector
 
 from shadowline import __version__
 from shadowline.errors import ConfigError
+from station.capture import Capture
 from station.config import MetricsConfig
 from station.event import EngineRecord, InspectionEvent, Message, ModelEvent, StateEvent
 from station.ledger import Ledger
+from station.positions import Positions
 
 __all__ = ["Metrics", "MetricsServer"]
 
@@ -70,6 +72,14 @@ class Metrics:
     def watch_shadow(self, shadowed: Mapping[str, int], disagreed: Mapping[str, int]) -> None:
         """Show these counts by label, which the swap thread keeps. Main thread, once."""
         self.registry.register(_ShadowCollector(shadowed, disagreed))
+
+    def watch_cameras(self, captures: Sequence[Capture]) -> None:
+        """Show what the capture threads know of their cameras. Main thread, once."""
+        self.registry.register(_CameraCollector(captures))
+
+    def watch_positions(self, positions: Positions) -> None:
+        """Show whether the line's counter is heard and believed. Main thread, once."""
+        self.registry.register(_PositionCollector(positions))
 
     def count_clock_step(self) -> None:
         """Count a step of the UTC clock. Capture thread."""
@@ -129,6 +139,43 @@ class _LedgerCollector(Collector):
             late.add_metric([camera], account.late)
             depth.add_metric([camera], self._queue_depth(camera))
         yield from (announced, frames, late, depth)
+
+
+class _CameraCollector(Collector):
+    """Reads the capture threads' own figures at each scrape."""
+
+    def __init__(self, captures: Sequence[Capture]) -> None:
+        self._captures = captures
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        age = GaugeMetricFamily("station_camera_frame_age_seconds", "Since its last picture.", labels=["camera"])
+        outages = CounterMetricFamily("station_camera_outages", "Times it was away and came back.", labels=["camera"])
+        unseen = CounterMetricFamily("station_camera_outage_seconds", "Time that it was away.", labels=["camera"])
+        stream = CounterMetricFamily(
+            "station_camera_stream", "The driver's own counts since opening.", labels=["camera", "count"]
+        )
+        for capture in self._captures:
+            age.add_metric([capture.name], capture.age_s)
+            outages.add_metric([capture.name], capture.outages)
+            unseen.add_metric([capture.name], capture.outage_s)
+            for name, count in capture.counters.items():
+                stream.add_metric([capture.name, name], count)
+        yield from (age, outages, unseen, stream)
+
+
+class _PositionCollector(Collector):
+    """Reads the state of the line's counter at each scrape."""
+
+    def __init__(self, positions: Positions) -> None:
+        self._positions = positions
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        yield CounterMetricFamily(
+            "station_encoder_jumps", "Leaps of a counter that were not believed.", self._positions.jumps
+        )
+        if (feed := self._positions.feed) is not None:
+            yield GaugeMetricFamily("station_encoder_online", "1 while it is heard.", feed.state.name == "online")
+            yield CounterMetricFamily("station_encoder_faults", "Readings that failed or made no sense.", feed.faults)
 
 
 class _ShadowCollector(Collector):

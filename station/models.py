@@ -104,8 +104,8 @@ class Models:
         """Keep crops and figures of an inspected frame; its picture is still there. Inspect thread."""
         defects, watch, model = inspection.defects, self._watch, inspector.model
         sample = None
-        if defects and (self._max_recent or watch):
-            sample = Sample(model.room(len(defects))[: len(defects)].copy(), tuple(one.label for one in defects))
+        if inspection.crops is not None and defects and (self._max_recent or watch):
+            sample = Sample(inspection.crops.copy(), tuple(one.label for one in defects))
             self._remember(sample)
         if watch is None:
             return

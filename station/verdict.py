@@ -33,6 +33,8 @@ class Defect:
     depth: float
     novelty: float | None = None
     """How little it is like the training crops, where the model tells."""
+    goes_on: bool = False
+    """A part of it was a region of the frame before, whose last rows this frame shows again."""
 
 
 class Judge:

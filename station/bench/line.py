@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,20 @@ import zmq
 
 from station.event import Heartbeat, InspectionEvent, Message, decode
 
-__all__ = ["RunningLine", "measure_flood", "measure_paced", "run_user_script", "running"]
+__all__ = ["RunningLine", "measure_flood", "measure_paced", "run_user_script", "running", "running_config"]
 
 _FLOOD_S = 5.0
 _PACED_S = 10.0
 _RATE_HZ = 60.0
 
-_CONFIG = """
+_RING = """
 [[camera]]
 name = "top"
 type = "python"
 factory = "station.bench.ring:RingCamera"
 settings = {{ regions = {regions}, rate_hz = {rate_hz} }}
+"""
+_CONFIG = """
 [regions]
 max_regions = 1000
 [publish]
@@ -64,15 +66,20 @@ class RunningLine:
         return round(pages * 4096 / 2**20, 1)
 
 
+def running(regions: int, rate_hz: float, topic: bytes, tables: str = "") -> AbstractContextManager[RunningLine]:
+    """Start the daemon with a `RingCamera`; as `running_config`."""
+    return running_config(_RING.format(regions=regions, rate_hz=rate_hz), topic, tables)
+
+
 @contextmanager
-def running(regions: int, rate_hz: float, topic: bytes, tables: str = "") -> Iterator[RunningLine]:
+def running_config(cameras: str, topic: bytes, tables: str = "") -> Iterator[RunningLine]:
     """Start the daemon and subscribe to `topic`; on leaving, stop it and insist that it drained well.
 
-    `tables` are added to its configuration; `{folder}` in them is the line's folder.
+    `cameras` are the tables of its cameras. `tables` are added too; `{folder}` in them is the line's folder.
     """
     with tempfile.TemporaryDirectory() as folder, zmq.Context(io_threads=1) as context:
         config = Path(folder, "config.toml")
-        config.write_text((_CONFIG + tables).format(regions=regions, rate_hz=rate_hz, folder=folder))
+        config.write_text(cameras + (_CONFIG + tables).format(folder=folder))
         process = subprocess.Popen(
             [sys.executable, "-m", "station", "run", "--config", str(config)],
             stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """A camera that costs next to nothing: a few frames drawn beforehand, delivered over and over. Capture thread."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from station.bench.regions import draw_strip
@@ -22,6 +22,8 @@ class RingCamera:
         self._clock = clock
         self._rate_hz = float(config.settings.get("rate_hz", 0))
         self._images = [draw_strip(int(config.settings["regions"]), seed) for seed in range(_FRAMES)]
+        self.identity = ""
+        self.counters: Mapping[str, int] = {}
         self.features = frozenset({"FrameID"} if self._rate_hz else {"FrameID", CAN_WAIT})
 
     def __enter__(self) -> Self:

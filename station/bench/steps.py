@@ -108,7 +108,7 @@ def _one_frame(
         queue.put(Frame("top", sequence, image, clock.utc_ns(), clock.tick_ns(), frame_id=sequence))
         frame = queue.get()
         assert isinstance(frame, Frame)
-        inspection = inspector.inspect(frame)
+        (inspection,) = inspector.inspect([frame])
         ledger.settle("top", sequence, inspection.verdict, inspection.reason, inspection.late)
         outbox.put(make_inspection_event(inspection, _ORIGIN, 20.0))
         queue.give_back(frame)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from station.bench.cameras import measure_cameras
 from station.bench.line import measure_flood, measure_paced, run_user_script
 from station.bench.regions import measure_regions
 from station.bench.steps import time_classify, time_event, time_overhead
@@ -39,6 +40,8 @@ def measure() -> dict[str, Any]:
         if regions == 3:
             figures["rss_mib"] = flood["rss_mib"]
         figures["pipeline"][str(regions)] = {"fps": flood["fps"]} | measure_paced(regions)
+    progress.print("one camera and four …")
+    figures["cameras"] = measure_cameras()
     progress.print("models swapped under way …")
     figures["swap"] = measure_swaps()
     for regions in _SCRIPT_REGIONS:
@@ -84,6 +87,7 @@ def show(figures: dict[str, Any]) -> None:
         "classify",
         "event_us",
         "overhead_us",
+        "cameras",
         "swap",
         "user_script",
         "rss_mib",

@@ -1,15 +1,30 @@
 """The camera contract. A camera lives in its capture thread and starts no thread of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from station.frame import Exposure
 
-__all__ = ["CAN_WAIT", "Camera"]
+__all__ = ["CAN_WAIT", "Camera", "Found"]
 
 CAN_WAIT = "CanWait"
 """Feature of a source that loses nothing by waiting (files as fast as they go): it is never overrun, it is slowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device that a driver's `discover()` sees. `table` is what `[[camera]]` needs to open it, `note` for people."""
+
+    driver: str
+    vendor: str
+    model: str
+    serial: str
+    table: Mapping[str, str | int]
+    user_name: str = ""
+    address: str = ""
+    note: str = ""
 
 
 class Camera(Protocol):
@@ -20,6 +35,13 @@ class Camera(Protocol):
 
     features: frozenset[str]
     """What this device really has, by SFNC name where there is one (`ExposureTime`, `Width`, `FrameID`, …)."""
+
+    identity: str
+    """Vendor, model and serial number of the device, once it is open; empty where it has none."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Return the driver's own counts since opening (`completed`, `failures`, `underruns`, …); may be empty."""
 
     def __enter__(self) -> Self:
         """Open the device. Raise `CameraError` if it can't be used as configured, `CameraLost` if it is not there."""

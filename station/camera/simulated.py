@@ -4,7 +4,7 @@ Lives in the capture thread.
 """
 
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -27,9 +27,10 @@ _GARBAGE = 128  # grey level of rows that never arrived
 
 @dataclass(slots=True)
 class _Device:
-    """What outlives the camera object, as a real device does: the tick at which it is back from its unplug."""
+    """What outlives the camera object, as a real device does: when it is back from its unplug and from its freeze."""
 
     back_ns: int | None = None
+    thawed_ns: int | None = None
 
 
 _devices: weakref.WeakKeyDictionary[Clock, dict[str, _Device]] = weakref.WeakKeyDictionary()
@@ -39,15 +40,18 @@ _devices: weakref.WeakKeyDictionary[Clock, dict[str, _Device]] = weakref.WeakKey
 class SimulatedCamera:
     """An area camera over `Strip`: frame id n shows the strip's frame n.
 
-    The frame id counts from 0 at every opening and counts every frame that the device made, delivered or not.
+    The frame id counts from 0 at every opening and counts every frame that the device made, delivered or not. The
+    encoder counts the strip's rows that went by since.
     """
 
     def __init__(self, config: SimulatedConfig, clock: Clock) -> None:
         self.features = frozenset(
-            {"AcquisitionFrameRate", "FrameID", "Height", "Width"}
+            {"AcquisitionFrameRate", "EncoderValue", "FrameID", "Height", "Width"}
             if config.rate_hz
-            else {"AcquisitionFrameRate", "FrameID", "Height", "Width", CAN_WAIT}
+            else {"AcquisitionFrameRate", "EncoderValue", "FrameID", "Height", "Width", CAN_WAIT}
         )
+        self.identity = f"simulated {config.name}"
+        self.counters: Mapping[str, int] = {}
         self._config = config
         self._clock = clock
         self._device = _devices.setdefault(clock, {}).setdefault(config.name, _Device())
@@ -79,6 +83,7 @@ class SimulatedCamera:
         faults = self._config.faults
         timeout_ns = round(timeout_s * 1e9)
         deadline_ns = self._clock.tick_ns() + timeout_ns
+        deadline_ns = yield from self._wait_for_thaw(deadline_ns, timeout_ns)
         while True:
             strip = self._opened()
             if not self._pace.wait(deadline_ns):
@@ -86,12 +91,13 @@ class SimulatedCamera:
                 deadline_ns = self._clock.tick_ns() + timeout_ns
                 continue
             frame_id, number = self._made, self._made + 1
-            if number == faults.unplug_at and self._device.back_ns is None:
+            if number == faults.unplug_at and (faults.again or self._device.back_ns is None):
                 self._device.back_ns = self._clock.tick_ns() + round(faults.outage_s * 1e9)
                 raise CameraLost(f"camera {self._config.name}: unplugged at frame {frame_id}")
             self._made += 1
-            if number == faults.freeze_at:
-                deadline_ns = yield from self._freeze(deadline_ns, timeout_ns)
+            if number == faults.freeze_at and (faults.again or self._device.thawed_ns is None):
+                self._device.thawed_ns = self._clock.tick_ns() + round(faults.outage_s * 1e9)
+                deadline_ns = yield from self._wait_for_thaw(deadline_ns, timeout_ns)
             elif not _every(faults.lose_every, number):
                 exposure = self._expose(strip, frame_id)
                 yield exposure
@@ -116,11 +122,14 @@ class SimulatedCamera:
         if _every(faults.cut_every, frame_id + 1):
             valid_rows = self._config.height_px // 2
             self._buffer[valid_rows:] = _GARBAGE
-        return Exposure(self._image, frame_id, captured_ns, valid_rows=valid_rows)
+        rows_passed = frame_id * self._config.height_px
+        return Exposure(self._image, frame_id, captured_ns, valid_rows=valid_rows, encoder=rows_passed)
 
-    def _freeze(self, deadline_ns: int, timeout_ns: int) -> Generator[None, None, int]:
-        """Deliver nothing for the outage, while the device goes on making frames; return the deadline then."""
-        end_ns = self._clock.tick_ns() + round(self._config.faults.outage_s * 1e9)
+    def _wait_for_thaw(self, deadline_ns: int, timeout_ns: int) -> Generator[None, None, int]:
+        """Deliver nothing while the device is frozen, though it goes on making frames; return the deadline then."""
+        end_ns = self._device.thawed_ns or 0
+        if end_ns <= self._clock.tick_ns():
+            return deadline_ns
         while deadline_ns < end_ns:
             self._clock.sleep((deadline_ns - self._clock.tick_ns()) / 1e9)
             yield None

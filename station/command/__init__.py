@@ -10,7 +10,9 @@ import typer
 from shadowline import __version__
 from shadowline.errors import StationError
 from station.command.bench import bench
+from station.command.camera import app as camera
 from station.command.check import check
+from station.command.coil import coil
 from station.command.doctor import doctor
 from station.command.engine import app as engine
 from station.command.inspect import inspect
@@ -23,8 +25,9 @@ __all__ = ["main"]
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (run, watch, inspect, check, schema, doctor, bench):
+for command in (run, watch, inspect, check, schema, doctor, bench, coil):
     app.command()(command)
+app.add_typer(camera, name="camera")
 app.add_typer(engine, name="engine")
 app.add_typer(model, name="model")
 

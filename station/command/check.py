@@ -7,7 +7,17 @@ from rich.console import Console
 from rich.table import Table
 
 from station.command.options import ConfigFile
-from station.config import Config, ReplayConfig, SimulatedConfig
+from station.config import (
+    AravisConfig,
+    BaslerConfig,
+    CameraConfig,
+    Config,
+    GenTlConfig,
+    OpenCvConfig,
+    PythonCameraConfig,
+    ReplayConfig,
+    SimulatedConfig,
+)
 from station.config_file import load
 from station.engine import OpenEngine, open_engine
 from station.flat_field import open_flat_field
@@ -29,17 +39,32 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
 
 
+def _source(camera: CameraConfig) -> str:
+    match camera:
+        case SimulatedConfig():
+            return f", {camera.width_px}×{camera.height_px} at {camera.rate_hz:g} Hz"
+        case ReplayConfig():
+            return f", {camera.path}"
+        case OpenCvConfig():
+            return f", {camera.device if camera.url is None else camera.url}"
+        case AravisConfig():
+            return f", {camera.serial or camera.user_name or camera.address}, {camera.settings} settings"
+        case GenTlConfig() | BaslerConfig():
+            return f", {camera.serial or camera.user_name}, {camera.settings} settings"
+        case PythonCameraConfig():
+            return f", {camera.factory}"
+
+
 def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
     for camera in config.camera:
-        source = ""
-        if isinstance(camera, SimulatedConfig):
-            source = f", {camera.width_px}×{camera.height_px} at {camera.rate_hz:g} Hz"
-        elif isinstance(camera, ReplayConfig):
-            source = f", {camera.path}"
         flat_field = f", flat field {camera.flat_field}" if camera.flat_field else ", no flat field"
-        table.add_row("camera", f"{camera.name}: {camera.type}{source}{flat_field}")
+        table.add_row("camera", f"{camera.name}: {camera.type}{_source(camera)}{flat_field}")
+        silence = "never" if camera.silence_s == float("inf") else f"after {camera.silence_s:g} s without a picture"
+        table.add_row("", f"offline {silence}, opened again every {camera.reconnect_s:g} s and more")
+    if config.line.encoder is not None:
+        table.add_row("line", f"positions by {config.line.encoder.type}")
     table.add_row("regions", f"{config.regions.polarity}, background from {config.regions.background}")
     engine = opened.engine
     card = engine.card

@@ -115,7 +115,7 @@ class _PictureLine:
         """Return the result of one picture, or of the reason why there is none."""
         if isinstance(image, InvalidReason):
             return _Result(file, Verdict.INVALID, image)
-        inspection = self._inspector.inspect(Frame("file", 1, image, captured_ns=0, captured_tick_ns=0))
+        inspection = self._inspector.inspect([Frame("file", 1, image, captured_ns=0, captured_tick_ns=0)])[0]
         whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))
         probabilities = {
             label: round(value, 6)

@@ -29,6 +29,10 @@ class Regions:
     def __len__(self) -> int:
         return len(self.area)
 
+    def where(self, keep: NDArray[np.bool_]) -> "Regions":
+        """Return the regions that `keep` [n] chooses."""
+        return Regions(self.box[keep], self.area[keep], self.depth[keep], self.centroid[keep], self.invalid)
+
     @classmethod
     def none(cls, invalid: str | None = None) -> "Regions":
         """Return no regions: a clean image, or one that `invalid` says can't be judged."""

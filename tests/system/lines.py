@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -37,6 +37,8 @@ class ScriptCamera:
         self._name = config.name
         self._clock = clock
         self._of = {"frames": 0, "size_px": 32, "patient": True, "pace_s": 0.0} | config.settings
+        self.identity = ""
+        self.counters: Mapping[str, int] = {}
         self.features = frozenset({CAN_WAIT} if self._of["patient"] else ())
         side = self._of["size_px"]
         self._plain = np.full((side, side), 120, np.uint8)

@@ -1,6 +1,6 @@
 """A camera that hangs: it delivers a few pictures and then keeps its thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -17,7 +17,10 @@ class StuckCamera:
 
     features: frozenset[str] = frozenset()
 
+    identity = ""
+
     def __init__(self, config: PythonCameraConfig, clock: Clock) -> None:
+        self.counters: Mapping[str, int] = {}
         self._clock = clock
 
     def __enter__(self) -> Self:

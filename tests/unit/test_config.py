@@ -40,11 +40,47 @@ REFUSED = {
     "out of bounds": ("[metrics]\nport = 70000\n", r"\[metrics\] port: .*65535.*70000"),
     "same name twice": (CAMERA, r"\[\[camera\]\] name: top is used twice"),
     "bad name": ("[[camera]]\nname='a b'\ntype='simulated'\n", r"number 2 name"),
-    "unknown driver": ("[[camera]]\nname='b'\ntype='webcam'\n", r"'webcam'.*'simulated', 'replay', 'python'"),
+    "unknown driver": ("[[camera]]\nname='b'\ntype='webcam'\n", r"'webcam'.*'simulated', 'replay', 'aravis'"),
     "missing key": ("[[camera]]\nname='b'\ntype='replay'\n", r"number 2 path: missing"),
     "contradiction": (
-        "[[camera]]\nname='b'\ntype='simulated'\ntimeout_s=9.0\noffline_after_s=1.0\n",
-        r"number 2: timeout_s 9.0 is over offline_after_s 1.0",
+        "[[camera]]\nname='b'\ntype='simulated'\ntimeout_s=1.5\noffline_after_s=1.0\n",
+        r"number 2: timeout_s 1.5 is over offline_after_s 1.0",
+    ),
+    "two names of a device": (
+        "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\naddress='10.0.0.2'\n",
+        r"number 2: name the device by one of serial, user_name and address",
+    ),
+    "no name of a device": (
+        "[[camera]]\nname='b'\ntype='basler'\n",
+        r"number 2: name the device by serial or by user_name",
+    ),
+    "one device for two cameras": (
+        "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\n[[camera]]\nname='c'\ntype='basler'\nserial='1'\n",
+        r"\[\[camera\]\] serial 1: two cameras can't use one device",
+    ),
+    "a password in the url": (
+        "[[camera]]\nname='b'\ntype='opencv'\nurl='rtsp://me:secret@host/x'\n",
+        r"number 2: url: user and password go into `user` and `password`",
+    ),
+    "a device and a stream": (
+        "[[camera]]\nname='b'\ntype='opencv'\nurl='rtsp://host/x'\ndevice=0\n",
+        r"number 2: name either a device or a url",
+    ),
+    "a stream's size": (
+        "[[camera]]\nname='b'\ntype='opencv'\nurl='rtsp://host/x'\nwidth_px=640\n",
+        r"number 2: width_px is for a device, not for a url",
+    ),
+    "software trigger without a rate": (
+        "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\n[camera.sfnc.trigger]\nsource='Software'\n",
+        r"software_hz goes with source",
+    ),
+    "unknown pixel format": (
+        "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\nsfnc={pixel_format='Mono9'}\n",
+        r"pixel_format: .*'Mono8', 'Mono10'",
+    ),
+    "nobody sends the count": (
+        "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\n[line.encoder]\ntype='chunk'\nmm_per_count=0.1\n",
+        r"\[line.encoder\] type chunk: camera b sends no count: add chunks",
     ),
     "plain to the network": ("[publish]\nendpoint='tcp://0.0.0.0:1'\n", r"\[publish\]: .*plain_network = true"),
     "unknown back end": ("[engine]\nbackend = 'tensorrt'\n", r"\[engine\]: backend must be auto, tensor_rt, onnx"),

@@ -17,11 +17,12 @@ import zmq
 from engines import FakeEngine
 from shadowline.errors import ConfigError, StationError
 from station.clock import HostClock, ManualClock
-from station.config import Config, ControlConfig
-from station.control import Control, ModelStatus, Rollback, Status, Swap, ask, endpoint_of
+from station.config import Config, ControlConfig, LineConfig, LineSpeed
+from station.control import Coil, Control, ModelStatus, Rollback, Status, Swap, ask, endpoint_of
 from station.inspector import Inspector
 from station.model import Model
 from station.models import Models
+from station.positions import Positions
 from station.swapper import Swapper
 from station.trial import make_model
 from station.worker import Worker
@@ -50,7 +51,8 @@ class Rig:
         self.inspector = Inspector({}, live, 20.0, ManualClock(), self.previous)
         self.reports: list[tuple[str, str]] = []
         swapper = Swapper(config, config.engine, self.models, self._report, HostClock())
-        control = Control(config, self.models, swapper)
+        self.positions = Positions(config, HostClock())
+        control = Control(config, self.models, swapper, self.positions)
         self._workers = (
             Worker("swap", swapper.run, swapper.stop),
             Worker("control", control.run, control.stop),
@@ -392,3 +394,18 @@ def test_an_answer_that_is_none_is_said_to_be_none(tmp_path: Path, payload: byte
             ask(endpoint, Status())
         answering.join()
     assert "\n" not in str(fault.value)
+
+
+def test_a_coil_begins_for_the_positions(tmp_path: Path) -> None:
+    config = control_config(tmp_path).model_copy(
+        update={"line": LineConfig(encoder=LineSpeed(type="speed", mm_per_s=1000.0))}
+    )
+    with Rig(config) as rig:
+        locate = rig.positions.locate(config.camera[0])
+        ask(rig.endpoint, Coil("A17"))
+        position = locate(None, HostClock().tick_ns())
+        assert position is not None
+        assert position.coil == "A17"
+        assert 0 <= position.mm < 20_000
+        with pytest.raises(StationError, match="not a request"):
+            ask(rig.endpoint, Coil(""))

@@ -86,6 +86,8 @@ def test_an_inspection_carries_what_was_inspected() -> None:
             "area_px": 9,
             "depth": 31.3,
             "novelty": None,
+            "position_mm": None,
+            "goes_on": False,
         }
     ]
     assert json.loads(encode(MESSAGES["inspection.end"]))["defects"][0]["novelty"] == 12.345679

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.config import DropPolicy
 from station.frame import Frame, InvalidReason, Missing
 from station.frame_queue import FrameQueue
 
@@ -37,6 +38,52 @@ def test_the_oldest_gives_way_in_its_place_and_neighbours_join() -> None:
     assert isinstance(missing, Missing)
     assert (missing.sequence, missing.count, missing.reason) == (1, 3, InvalidReason.OVERRUN)
     assert [item.sequence for item in frames] == [4, 5]
+
+
+def test_the_newest_gives_way_where_that_is_asked_for() -> None:
+    queue = FrameQueue(["top"], 2)
+    for sequence in range(1, 6):
+        queue.put(frame(sequence), "drop_newest")
+    *frames, missing = drain(queue)
+    assert [item.sequence for item in frames] == [1, 2]
+    assert isinstance(missing, Missing)
+    assert (missing.sequence, missing.count, missing.reason) == (3, 3, InvalidReason.OVERRUN)
+
+
+def test_nothing_gives_way_where_the_camera_waits() -> None:
+    queue, taken = FrameQueue(["top"], 2), []
+    writer = threading.Thread(target=lambda: [queue.put(frame(sequence), "wait") for sequence in range(1, 20)])
+    writer.start()
+    while len(taken) < 19:
+        item = queue.get(5)
+        assert isinstance(item, Frame)
+        taken.append(item.sequence)
+        queue.give_back(item)
+    writer.join(5)
+    assert taken == list(range(1, 20))
+
+
+def test_what_other_cameras_have_waiting_is_taken_beside() -> None:
+    queue = FrameQueue(["a", "b", "c", "d"], 2)
+    for camera, sequence in (("b", 3), ("a", 2), ("c", 5)):
+        queue.put(frame(sequence, camera))
+    queue.put(Missing("d", 1, InvalidReason.LOST, 0, 1))
+    got, taken = queue.get_beside(["a"]), []
+    while got is not None:
+        taken.append(got.camera)
+        got = queue.get_beside(["a", *taken])
+    assert taken == ["b", "c"]
+    assert [item.camera for item in drain(queue)] == ["d", "a"]
+
+
+def test_the_rows_of_a_head_stand_on_top() -> None:
+    queue = FrameQueue(["top"], 2)
+    queue.put(frame(1, grey=9), head=np.full((2, 6), 5, np.uint8))
+    got = queue.get()
+    assert isinstance(got, Frame)
+    assert got.image[:, 0].tolist() == [5, 5, 9, 9, 9, 9]
+    assert got.overlap_rows == 2
+    assert not got.image.flags.writeable
 
 
 def test_one_camera_does_not_push_another_out() -> None:
@@ -89,10 +136,12 @@ def test_buffers_are_used_again() -> None:
     assert len(places) == 1
 
 
-def test_runs_that_wait_are_bounded() -> None:
+@pytest.mark.parametrize("drop", ["drop_oldest", "drop_newest"])
+def test_runs_that_wait_are_bounded(drop: DropPolicy) -> None:
     queue = FrameQueue(["top"], 1)
     for sequence in range(1, 10_001):
-        queue.put(frame(sequence) if sequence % 2 else Missing("top", sequence, InvalidReason.LOST, 0, sequence))
+        lost = Missing("top", sequence, InvalidReason.LOST, 0, sequence)
+        queue.put(frame(sequence) if sequence % 2 else lost, drop)
     items = drain(queue)
     assert len(items) < 3000
     assert sum(item.count if isinstance(item, Missing) else 1 for item in items) == 10_000

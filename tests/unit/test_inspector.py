@@ -65,7 +65,7 @@ class Rig:
 
     def inspect(self):  # type: ignore[no-untyped-def]
         with self.engine:
-            return self.inspector.inspect(Frame("top", 7, PICTURE, 0, self.clock.tick_ns()))
+            return self.inspector.inspect([Frame("top", 7, PICTURE, 0, self.clock.tick_ns())])[0]
 
 
 def test_a_clean_frame_is_accepted_without_troubling_the_network() -> None:
@@ -155,7 +155,7 @@ class Pair:
         self.inspector = Inspector({"top": finder}, live.model, 20.0, self.clock, spare.model if spare else None)
 
     def inspect(self, sequence: int = 1):  # type: ignore[no-untyped-def]
-        return self.inspector.inspect(Frame("top", sequence, PICTURE, 0, self.clock.tick_ns()))
+        return self.inspector.inspect([Frame("top", sequence, PICTURE, 0, self.clock.tick_ns())])[0]
 
 
 def test_when_the_model_fails_the_previous_one_judges_the_same_frame_and_the_next_ones() -> None:
@@ -183,11 +183,11 @@ def test_when_both_models_fail_the_frame_is_invalid_and_the_last_one_is_tried_ag
 def test_when_the_previous_one_fails_too_the_reserve_judges_the_same_frame() -> None:
     live, spare, reserve = Network("new", "no GPU"), Network("old", "no GPU either"), Network("on the CPU")
     inspector = Inspector({"top": FixedFinder(regions(1))}, live.model, 20.0, ManualClock(), spare.model, reserve.model)
-    inspection = inspector.inspect(Frame("top", 1, PICTURE, 0, 0))
+    (inspection,) = inspector.inspect([Frame("top", 1, PICTURE, 0, 0)])
     assert (inspection.verdict, inspection.reason) == (Verdict.REJECT, "on the CPU")
     assert (inspector.model, inspector.previous, inspector.failure) == (reserve.model, None, "no GPU")
     reserve.fault = "no memory"
-    assert inspector.inspect(Frame("top", 2, PICTURE, 0, 0)).reason == InvalidReason.ENGINE
+    assert inspector.inspect([Frame("top", 2, PICTURE, 0, 0)])[0].reason == InvalidReason.ENGINE
 
 
 def test_a_model_that_answers_with_no_numbers_has_failed_while_another_stands_by() -> None:
@@ -225,3 +225,60 @@ def test_keeping_warm_never_raises() -> None:
     pair.inspector.keep_warm()
     assert (pair.inspector.model, pair.inspector.failure) == (live.model, "")
     assert pair.inspect().reason == InvalidReason.ENGINE
+
+
+class Cameras:
+    """An inspector of several cameras, each with its own finding."""
+
+    def __init__(self, network: Network, *found: Regions | Exception) -> None:
+        self.names = [f"cam{number}" for number in range(len(found))]
+        finders = {name: FixedFinder(one) for name, one in zip(self.names, found, strict=True)}
+        self.inspector = Inspector(finders, network.model, 20.0, ManualClock())
+
+    def inspect(self):  # type: ignore[no-untyped-def]
+        return self.inspector.inspect([Frame(name, 1, PICTURE, 0, 0) for name in self.names])
+
+
+def test_frames_of_several_cameras_share_one_run_of_the_network() -> None:
+    network = Network("patches")
+    results = Cameras(network, regions(3), regions(0), regions(2)).inspect()
+    assert [(result.about.camera, result.verdict, len(result.defects)) for result in results] == [
+        ("cam0", Verdict.REJECT, 3),
+        ("cam1", Verdict.ACCEPT, 0),
+        ("cam2", Verdict.REJECT, 2),
+    ]
+    assert network.runs == [5]
+    assert [None if result.crops is None else len(result.crops) for result in results] == [3, None, 2]
+
+
+def test_what_goes_wrong_with_one_camera_leaves_the_others_alone() -> None:
+    network = Network("patches")
+    results = Cameras(network, CalibrationError("made for 10×10"), Regions.none("dark"), regions(2)).inspect()
+    assert [result.reason for result in results] == [InvalidReason.CALIBRATION, InvalidReason.DARK, "patches"]
+
+
+def test_a_network_that_fails_makes_only_frames_with_regions_invalid() -> None:
+    network = Network("patches", "no memory")
+    results = Cameras(network, regions(3), regions(0)).inspect()
+    assert [(result.verdict, result.detail) for result in results] == [
+        (Verdict.INVALID, "no memory"),
+        (Verdict.ACCEPT, ""),
+    ]
+
+
+def test_crops_of_each_camera_come_from_its_own_picture() -> None:
+    seen = []
+
+    def classify(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.extend(crops.mean((1, 2, 3)).tolist())
+        return np.ones((len(crops), 1), np.float32)
+
+    engine = FakeEngine(("a",), classify, CropCut(size_px=16, context=1.0, min_side_px=16))
+    with engine:
+        model = Model(engine, Judge(VerdictConfig(), engine.card))
+        finders = {name: FixedFinder(regions(2)) for name in ("one", "two")}
+        inspector = Inspector(finders, model, 20.0, ManualClock())
+        frames = [Frame(name, 1, np.full((40, 60), grey, np.uint8), 0, 0) for name, grey in (("one", 10), ("two", 90))]
+        results = inspector.inspect(frames)
+    assert seen == [10, 10, 90, 90]
+    assert [result.crops.mean() for result in results if result.crops is not None] == [10, 90]

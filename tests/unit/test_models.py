@@ -70,7 +70,7 @@ class Line:
         frame = Frame("top", 1, PICTURE, 0, self.clock.tick_ns())
         if late:
             self.clock.sleep(1)
-        inspection = self.inspector.inspect(frame)
+        (inspection,) = self.inspector.inspect([frame])
         if self.inspector.failure:
             self.models.fail_over(self.inspector)
         self.models.observe(frame, inspection, self.inspector)

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import struct
@@ -18,6 +19,7 @@ from station.camera.pictures import list_pictures
 from station.clock import ManualClock
 from station.config import ReplayConfig
 from station.frame import Exposure, InvalidReason
+from station.recording import LINES, RecordingWriter, Shot
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
 
@@ -295,6 +297,167 @@ def test_a_video_of_too_large_frames_is_refused(film: Path) -> None:
         ReplayCamera(_config(film, max_megapixels=0.001), ManualClock()),
     ):
         pass
+
+
+UTC_NS = 1_700_000_000_000_000_000
+MS = 1_000_000
+
+
+def _record(folder: Path, *exposures: Exposure) -> Path:
+    with RecordingWriter(folder, "pgm") as writer:
+        for exposure in exposures:
+            writer.write(Shot.of(exposure), exposure.image)
+    return folder
+
+
+def _times_ms(path: Path, count: int | None = None, **settings: Any) -> list[float]:
+    """Return when the exposures came, since opening."""
+    clock = ManualClock()
+    start_ns = clock.utc_ns()
+    with ReplayCamera(_config(path, **settings), clock) as camera:
+        return [(exposure.captured_ns - start_ns) / MS for exposure in islice(_play(camera), count)]
+
+
+def _recorded_at(folder: Path, *times_ms: int) -> Path:
+    exposures = (Exposure(GREY, number, UTC_NS + at_ms * MS) for number, at_ms in enumerate(times_ms))
+    return _record(folder, *exposures)
+
+
+def test_a_recording_plays_with_the_spacing_of_then(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0, 40, 90, 5090, 5100)
+    assert _times_ms(tmp_path, rate_hz=None) == [0, 40, 90, 5090, 5100]
+
+
+def test_a_rate_takes_the_place_of_the_recorded_spacing(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0, 40, 9090)
+    assert _times_ms(tmp_path, rate_hz=20) == [0, 50, 100]
+    assert _times_ms(tmp_path, rate_hz=0) == [0, 0, 0]
+
+
+def test_a_clock_that_was_set_does_not_hold_up_the_recording(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 10_000, 10_040, 5_000, 5_040)
+    assert _times_ms(tmp_path, rate_hz=None) == [0, 40, 40, 80]
+
+
+def test_a_folder_without_a_recording_plays_at_ten_hertz(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        _write(tmp_path / name)
+    assert _times_ms(tmp_path, rate_hz=None) == [0, 100, 200]
+
+
+def test_a_video_plays_as_it_was_filmed(film: Path) -> None:
+    assert _times_ms(film, 4, rate_hz=None) == [0, 40, 80, 120]
+
+
+def test_a_gap_is_told_by_time_outs(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0, 2500)
+    with ReplayCamera(_config(tmp_path, rate_hz=None), ManualClock()) as camera:
+        assert [exposure is not None for exposure in camera.exposures(1.0)] == [True, False, False, True]
+
+
+def test_a_recording_brings_back_what_was_known_of_each_picture(tmp_path: Path) -> None:
+    recorded = [
+        Exposure(GREY, 7, UTC_NS, "camera", device_ns=500, encoder=1000, line_status=5),
+        Exposure(GREY[:9].copy(), 9, UTC_NS, valid_rows=4, device_ns=600, encoder=990),
+        Exposure(None, 10, UTC_NS, fault=InvalidReason.OVERRUN),
+    ]
+    _record(tmp_path, *recorded)
+    with ReplayCamera(_config(tmp_path), ManualClock(5)) as camera:
+        assert camera.features >= {"FrameID", "Timestamp", "EncoderValue", "LineStatusAll"}
+        for then, now in zip(recorded, _play(camera), strict=True):
+            same = ("frame_id", "valid_rows", "device_ns", "encoder", "line_status", "fault")
+            assert [getattr(now, name) for name in same] == [getattr(then, name) for name in same]
+            assert (now.captured_ns, now.clock) == (5, "host")
+            assert (now.image is None) == (then.image is None)
+            if now.image is not None and then.image is not None:
+                assert np.array_equal(now.image, then.image)
+
+
+def test_only_what_the_recording_lists_is_played_in_its_order(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0, 1, 2)
+    _write(tmp_path / "000000a.png")
+    lines = (tmp_path / LINES).read_text().splitlines()
+    (tmp_path / LINES).write_text("\n".join(reversed(lines)) + "\n")
+    assert _names(_all(tmp_path)) == ["000002.pgm", "000001.pgm", "000000.pgm"]
+
+
+def test_a_camera_without_a_counter_is_recorded_without_one(tmp_path: Path) -> None:
+    _record(tmp_path, Exposure(GREY, None, UTC_NS))
+    with ReplayCamera(_config(tmp_path), ManualClock()) as camera:
+        assert "FrameID" not in camera.features
+        assert [exposure.frame_id for exposure in _play(camera)] == [None]
+
+
+def test_the_counters_go_on_from_round_to_round(tmp_path: Path) -> None:
+    count = [65_500, 65_530, 24]  # of 16 bits: it wraps in each round at another place
+    _record(
+        tmp_path,
+        *(Exposure(GREY, 5 + n, UTC_NS + 40 * n * MS, device_ns=100 * n, encoder=count[n]) for n in range(3)),
+    )
+    with ReplayCamera(_config(tmp_path, loop=True, rate_hz=None), ManualClock()) as camera:
+        exposures = list(islice(_play(camera), 9))
+    assert [exposure.frame_id for exposure in exposures] == list(range(5, 14))
+    assert [exposure.device_ns for exposure in exposures] == list(range(0, 900, 100))
+    assert [(exposure.encoder or 0) % 65_536 for exposure in exposures] == [
+        (65_500 + 30 * number) % 65_536 for number in range(9)
+    ]
+    assert _times_ms(tmp_path, 9, loop=True, rate_hz=None) == list(range(0, 360, 40))
+
+
+def test_what_is_damaged_in_a_recording_is_one_unreadable_exposure(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0, 40, 80, 120)
+    lines = (tmp_path / LINES).read_text().splitlines()
+    lines[1] = lines[1][:20]
+    (tmp_path / LINES).write_text("\n".join(lines) + "\n" + '{"captured_ns": 17')
+    (tmp_path / "000002.pgm").unlink()
+    exposures = _all(tmp_path)
+    unreadable = InvalidReason.UNREADABLE
+    assert [exposure.fault for exposure in exposures] == [None, unreadable, unreadable, None]
+    assert [exposure.frame_id for exposure in exposures] == [0, None, 2, 3]
+    assert _times_ms(tmp_path, rate_hz=None) == [0, 0, 80, 120]
+
+
+def test_a_looped_recording_of_damaged_lines_takes_its_time(tmp_path: Path) -> None:
+    (tmp_path / LINES).write_text("x\n")
+    assert _times_ms(tmp_path, 3, loop=True, rate_hz=None) == [0, 100, 200]
+
+
+def test_a_name_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    _write(tmp_path / "secret.png")
+    folder = _recorded_at(tmp_path / "in", 0)
+    (folder / LINES).write_text(json.dumps({"captured_ns": 1, "file": "../secret.png"}) + "\n")
+    assert [exposure.fault for exposure in _all(folder)] == [InvalidReason.UNREADABLE]
+
+
+def test_a_recording_without_a_picture_is_refused_at_opening(tmp_path: Path) -> None:
+    _record(tmp_path)
+    with pytest.raises(CameraError, match="is a recording without a picture") as caught, _opened(tmp_path):
+        pass
+    assert not isinstance(caught.value, CameraLost)
+
+
+def _opened(path: Path) -> ReplayCamera:
+    return ReplayCamera(_config(path), ManualClock())
+
+
+def test_a_recording_that_vanishes_is_a_lost_camera(tmp_path: Path) -> None:
+    folder = _recorded_at(tmp_path / "in", 0, 40, 80)
+    with ReplayCamera(_config(folder, loop=True), ManualClock()) as camera:
+        pictures = _play(camera)
+        next(pictures)
+        shutil.rmtree(folder)
+        with pytest.raises(CameraLost, match="is gone"):
+            next(pictures)
+
+
+def test_a_looped_recording_whose_lines_are_gone_is_a_lost_camera(tmp_path: Path) -> None:
+    _recorded_at(tmp_path, 0)
+    with ReplayCamera(_config(tmp_path, loop=True), ManualClock()) as camera:
+        pictures = _play(camera)
+        next(pictures)
+        (tmp_path / LINES).unlink()
+        with pytest.raises(CameraLost, match="can't be read"):
+            next(pictures)
 
 
 def test_is_no_camera_before_it_is_opened(tmp_path: Path) -> None:

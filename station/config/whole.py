@@ -1,20 +1,20 @@
-"""The configuration as frozen values: each class is one table of `config.toml`. Pure.
+"""The whole configuration as frozen values: each class is one table of `config.toml`. Pure.
 
 `station.config_file` reads the file and the environment into them. Contradictions are refused, nothing is repaired.
 """
 
 import hashlib
-from contextvars import ContextVar
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from station.config.cameras import CameraConfig, GenicamBase, device_of
+from station.config.line import ChunkEncoder, LineConfig
+from station.config.table import ConfigPath, Name, Table
 
 __all__ = [
     "AutoEngineConfig",
-    "CameraBase",
-    "CameraConfig",
     "Config",
     "ControlConfig",
     "EngineBase",
@@ -24,32 +24,13 @@ __all__ = [
     "OnnxRuntimeConfig",
     "PlanBase",
     "PublishConfig",
-    "PythonCameraConfig",
     "RegionsConfig",
-    "ReplayConfig",
     "RuleConfig",
-    "SimulatedConfig",
-    "SimulatedFaults",
     "StationConfig",
     "SwapConfig",
-    "Table",
     "TensorRtConfig",
     "VerdictConfig",
-    "folder",
 ]
-
-folder: ContextVar[Path] = ContextVar("folder of the file being read", default=Path())
-
-ConfigPath: TypeAlias = Annotated[Path, AfterValidator(lambda path: folder.get() / path)]
-"""A path; when relative it starts at the folder of config.toml."""
-
-Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class StationConfig(Table):
@@ -63,96 +44,6 @@ class StationConfig(Table):
     """Frames of one camera that may wait; when full, the oldest gives way as `invalid` (overrun)."""
     switch_interval_ms: Annotated[float, Field(ge=0.05, le=5.0)] = 0.5
     """How long a Python thread may keep the interpreter while another waits."""
-
-
-class CameraBase(Table):
-    """What every camera has, whatever its driver."""
-
-    name: Name
-    """Name of the camera, in topics and metrics."""
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 0.5
-    """Longest wait for one picture; also bounds how long stopping takes."""
-    offline_after_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
-    """Without a picture for this long the camera is `offline`; at least `timeout_s`."""
-    reconnect_s: Annotated[float, Field(gt=0, le=600)] = 1.0
-    """Wait before a lost camera is opened again; doubles up to 16 times as long."""
-    flat_field: ConfigPath | None = None
-    """Flat field of this camera (.npz), folded into the limits."""
-
-    @model_validator(mode="after")
-    def _wait_fits(self) -> Self:
-        if self.timeout_s > self.offline_after_s:
-            raise ValueError(f"timeout_s {self.timeout_s} is over offline_after_s {self.offline_after_s}")
-        return self
-
-
-class SimulatedFaults(Table):
-    """Faults of the simulated camera; each counts frames from the first since power-on, and 0 switches it off."""
-
-    lose_every: Annotated[int, Field(ge=0)] = 0
-    """Every nth frame is made but never delivered; 1 would leave none and is refused."""
-    cut_every: Annotated[int, Field(ge=0)] = 0
-    """Every nth frame arrives with its lower rows missing."""
-    repeat_every: Annotated[int, Field(ge=0)] = 0
-    """Every nth frame is delivered a second time with the same frame id."""
-    freeze_at: Annotated[int, Field(ge=0)] = 0
-    """From this frame on nothing comes, for `outage_s`."""
-    unplug_at: Annotated[int, Field(ge=0)] = 0
-    """At this frame the camera is lost, once, and can't be opened again for `outage_s`."""
-    outage_s: Annotated[float, Field(ge=0)] = 1.0
-    """How long a freeze or an unplug lasts."""
-    flicker: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Depth of the lamp's flicker from frame to frame, as a part of full light."""
-
-    @model_validator(mode="after")
-    def _some_frames_come(self) -> "SimulatedFaults":
-        if self.lose_every == 1:
-            raise ValueError("lose_every = 1 would lose every frame: use 0, or 2 and more")
-        return self
-
-
-class SimulatedConfig(CameraBase):
-    """A moving strip drawn from a seed, with the six NEU defect kinds where its ground truth says."""
-
-    type: Literal["simulated"]
-    width_px: Annotated[int, Field(ge=32, le=16384)] = 2048
-    """Frame width."""
-    height_px: Annotated[int, Field(ge=32, le=16384)] = 1000
-    """Frame height."""
-    rate_hz: Annotated[float, Field(ge=0, le=10_000)] = 20.0
-    """Frames a second; 0 is as fast as possible."""
-    seed: Annotated[int, Field(ge=0)] = 1
-    """Same seed, same strip, same defects."""
-    defects_per_frame: Annotated[float, Field(ge=0, le=300)] = 0.3
-    """Mean number of defects a frame."""
-    faults: SimulatedFaults = SimulatedFaults()
-
-
-class ReplayConfig(CameraBase):
-    """Pictures of a directory in natural order, or the frames of a video file."""
-
-    type: Literal["replay"]
-    path: ConfigPath
-    """A directory (searched with its sub-directories) or a video file."""
-    rate_hz: Annotated[float, Field(ge=0, le=10_000)] = 10.0
-    """Frames a second; 0 is as fast as possible."""
-    loop: bool = False
-    """Begin again at the end; otherwise the camera ends there."""
-    max_megapixels: Annotated[float, Field(gt=0, le=268)] = 100.0
-    """A larger picture is refused as `invalid` (unsupported)."""
-
-
-class PythonCameraConfig(CameraBase):
-    """A driver outside this repository."""
-
-    type: Literal["python"]
-    factory: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")]
-    """`module:callable`, called with this table and the clock; returns a camera."""
-    settings: dict[str, Any] = {}
-    """Handed to the factory as it is."""
-
-
-CameraConfig: TypeAlias = Annotated[SimulatedConfig | ReplayConfig | PythonCameraConfig, Field(discriminator="type")]
 
 
 class RegionsConfig(Table):
@@ -338,13 +229,13 @@ class VerdictConfig(Table):
 
     confidence_floor: Annotated[float, Field(ge=0, le=1)] | None = None
     """Below it a region is `unknown`; without it the model's own floors are used."""
-    label_floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    label_floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     """Label → the floor that takes the place of all others for it."""
     novelty_limit: FiniteFloat | None = None
     """Above it a region is `unknown`; takes the place of the model's own limit, and only where it has one."""
     default: RuleConfig = RuleConfig()
     """The rule of every label without one of its own, `unknown` among them."""
-    rules: dict[str, RuleConfig] = {}
+    rules: dict[str, RuleConfig] = Field(default_factory=dict)
     """A rule a label."""
 
 
@@ -398,6 +289,7 @@ class Config(BaseSettings):
 
     station: StationConfig = StationConfig()
     camera: Annotated[tuple[CameraConfig, ...], Field(min_length=1, max_length=16)]
+    line: LineConfig = LineConfig()
     regions: RegionsConfig = RegionsConfig()
     engine: EngineConfig = OnnxRuntimeConfig()
     verdict: VerdictConfig = VerdictConfig()
@@ -423,6 +315,19 @@ class Config(BaseSettings):
         names = [camera.name for camera in self.camera]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"[[camera]] name: {', '.join(sorted(twice))} is used twice")
+        devices = [device for camera in self.camera if (device := device_of(camera))]
+        if again := {device for device in devices if devices.count(device) > 1}:
+            raise ValueError(f"[[camera]] {', '.join(sorted(again))}: two cameras can't use one device")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_counts(self) -> Self:
+        if isinstance(self.line.encoder, ChunkEncoder):
+            for camera in self.camera:
+                if isinstance(camera, GenicamBase) and "EncoderValue" not in camera.sfnc.chunks:
+                    raise ValueError(
+                        f'[line.encoder] type chunk: camera {camera.name} sends no count: add chunks = ["EncoderValue"]'
+                    )
         return self
 
     @property

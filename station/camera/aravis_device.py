@@ -1,0 +1,258 @@
+"""An open device of Aravis: its features by name, and a way to leave one that is dead. Lives in the capture thread."""
+
+import contextlib
+import os
+import socket
+import stat
+import threading
+from typing import Any
+
+from shadowline.errors import CameraError, CameraLost, MissingExtra
+from station.camera.gvcp import Gvcp
+from station.camera.sfnc import Value, allowed_names, allowed_range
+from station.clock import Clock
+
+__all__ = ["AravisDevice", "load_aravis"]
+
+_HEARTBEAT_REGISTER = 0x0938  # GigE Vision 2.2: milliseconds after which the camera is free for others
+_SILENT_S = 1.5  # several questions without an answer
+_ANSWER_S = 0.5
+_READ = (
+    ("GcBoolean", "get_boolean_feature_value"),
+    ("GcEnumeration", "get_string_feature_value"),
+    ("GcFloat", "get_float_feature_value"),
+    ("GcInteger", "get_integer_feature_value"),
+    ("GcString", "get_string_feature_value"),
+)
+_WRITE = (
+    ("GcCommand", "execute_command"),
+    ("GcBoolean", "set_boolean_feature_value"),
+    ("GcEnumeration", "set_string_feature_value"),
+    ("GcFloat", "set_float_feature_value"),
+    ("GcInteger", "set_integer_feature_value"),
+    ("GcString", "set_string_feature_value"),
+)
+"""The library's methods by the type of a feature; an enumeration is a number and a text as well."""
+
+_opening = threading.Lock()
+"""Held while a socket is looked for among those of the process."""
+
+
+def load_aravis() -> Any:
+    """Return the namespace of the library. Raises `MissingExtra` without PyGObject, `CameraError` without Aravis."""
+    try:
+        import gi
+    except ImportError as error:
+        raise MissingExtra("PyGObject", "aravis") from error
+    try:
+        gi.require_version("Aravis", "0.8")
+    except ValueError as error:
+        raise CameraError("Aravis 0.8 is not installed: apt install gir1.2-aravis-0.8") from error
+    from gi.repository import Aravis
+
+    return Aravis
+
+
+class AravisDevice:
+    """The `Nodes` of one device, and the only place that holds the library's objects, so that closing ends them: no
+    local variable does either where an error may pass, since its traceback would keep the device open.
+
+    `address` is the IPv4 address of a GigE Vision device; without one `device_id` names a USB3 Vision device. `who`
+    begins each error of a device that is gone. Raises `CameraLost` when it can't be opened.
+    """
+
+    def __init__(self, who: str, address: str, device_id: str, clock: Clock) -> None:
+        from gi.repository import GLib
+
+        self._who = who
+        self._library = load_aravis()
+        self.error: type[Exception] = GLib.Error
+        """What the library raises."""
+        self._gvcp: Gvcp | None = None
+        self._descriptor: int | None = None
+        self._device: Any = None
+        try:
+            if address:
+                self._gvcp = Gvcp(address, clock)
+                if not self._answers():
+                    raise OSError("no answer")  # the library would wait five times as long
+                self._device, self._descriptor = self._open_gige(address, self._gvcp.local)
+            else:
+                self._device = self._library.open_device(device_id)
+        except (OSError, self.error) as error:
+            self.close()
+            raise CameraLost(f"{who}: {address or device_id} can't be opened: {_text(error)}") from error
+        self.camera = self._library.Camera.new_with_device(self._device)
+        self._device.set_range_check_policy(self._library.RangeCheckPolicy.ENABLE)
+        self._device.set_access_check_policy(self._library.AccessCheckPolicy.ENABLE)
+
+    @property
+    def is_gige(self) -> bool:
+        """Whether this is a GigE Vision device."""
+        return self._gvcp is not None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we control it; a device of others can be read, and no more."""
+        return not self.is_gige or bool(self._device.is_controller())
+
+    @property
+    def name(self) -> str:
+        """Vendor, model and serial number."""
+        serial = "DeviceSerialNumber" if self.has("DeviceSerialNumber") else "DeviceID"
+        parts = [self.get(name) for name in ("DeviceVendorName", "DeviceModelName", serial) if self.has(name)]
+        return " ".join(str(part) for part in parts if part)
+
+    def has(self, name: str) -> bool:
+        try:
+            return bool(self._device.is_feature_implemented(name) and self._device.is_feature_available(name))
+        except self.error as error:
+            raise self.lost(error) from error
+
+    def get(self, name: str) -> Value:
+        try:
+            value: Value = getattr(self._device, self._pick(name, _READ))(name)
+        except self.error as error:
+            raise self._refusal(error, name) from error
+        return value
+
+    def set(self, name: str, value: Value) -> None:
+        try:
+            method = self._pick(name, _WRITE)
+            if method == "execute_command":
+                self._device.execute_command(name)
+            elif method == "set_integer_feature_value" and isinstance(value, float):
+                self._device.set_integer_feature_value(name, round(value))
+            else:
+                getattr(self._device, method)(name, value)
+        except TypeError as error:
+            raise CameraError(f"does not take {value!r}") from error
+        except self.error as error:
+            raise self._refusal(error, name) from error
+
+    def run_continuously(self) -> None:
+        """Have the camera go on after the first picture."""
+        if self.has("AcquisitionMode"):
+            self.camera.set_acquisition_mode(self._library.AcquisitionMode.CONTINUOUS)
+
+    def set_heartbeat(self, seconds: float) -> None:
+        """Say after how long without a sign of us a GigE camera is free for others."""
+        self._device.write_register(_HEARTBEAT_REGISTER, round(seconds * 1000))
+
+    def set_packets(self, size_bytes: int | None) -> int:
+        """Set the size of a GigE camera's packets, without one what test packets find, and return what it is."""
+        self._device.set_packet_size_adjustment(self._library.GvPacketSizeAdjustment.NEVER)
+        if size_bytes is None:
+            return int(self._device.auto_packet_size())
+        self._device.set_packet_size(size_bytes)
+        became = int(self._device.get_packet_size())
+        if became != size_bytes:
+            raise CameraError(f"{self._who}: packet_bytes = {size_bytes}: the camera made it {became}")
+        return became
+
+    def check(self) -> None:
+        """Raise `CameraLost` when the device is gone or was restarted; a GigE Vision one is asked without waiting."""
+        if self._gvcp is None:
+            try:
+                self._device.read_register(0)
+            except self.error as error:
+                raise self.lost(error) from error
+        elif not self._device.is_controller():
+            raise CameraLost(f"{self._who}: control of the camera is lost")
+        elif (silent_s := self._gvcp.unanswered_s()) > _SILENT_S:
+            raise CameraLost(f"{self._who}: the camera has not answered for {silent_s:.1f} s")
+
+    def leave(self) -> None:
+        """Stop the pictures, or cut off a device that is dead or not ours. Its stream is closed next, then itself."""
+        try:
+            if self.is_ours and self._answers():
+                self.camera.stop_acquisition()
+            else:
+                self._cut_off()
+        except self.error:
+            self._cut_off()
+
+    def close(self) -> None:
+        """Close the device; its stream is closed before. May be called twice, raises nothing."""
+        self.camera = self._device = self._descriptor = None
+        if self._gvcp is not None:
+            self._gvcp.close()
+
+    def _answers(self) -> bool:
+        return self._gvcp is None or self._gvcp.answers(_ANSWER_S)
+
+    def _cut_off(self) -> None:
+        """Take the library's socket from it, so that it fails at once.
+
+        It would wait 2.5 s for a dead camera at each of up to four calls that end a stream and a device.
+        """
+        if self._descriptor is not None:
+            idle = os.eventfd(0, os.EFD_CLOEXEC)
+            os.dup2(idle, self._descriptor, inheritable=False)
+            os.close(idle)
+
+    def lost(self, error: Exception) -> CameraLost:
+        """Return what to raise for an error of the library that says that the device is gone."""
+        return CameraLost(f"{self._who}: {_text(error)}")
+
+    def _open_gige(self, address: str, local: str) -> tuple[Any, int | None]:
+        """Open without any broadcast; return the device with the descriptor of its socket, None if that is in doubt."""
+        from gi.repository import Gio
+
+        ends = [Gio.InetAddress.new_from_string(end) for end in (local, address)]
+        with _opening:
+            before = _sockets_at(local)
+            device = self._library.GvDevice.new(*ends)
+            new = _sockets_at(local) - before
+        return device, new.pop() if len(new) == 1 else None
+
+    def _pick(self, name: str, methods: tuple[tuple[str, str], ...]) -> str:
+        """Return the method for the type of a feature."""
+        node = self._device.get_feature(name)
+        for kind, method in methods:
+            if isinstance(node, getattr(self._library, kind)):
+                return method
+        raise CameraError("is not a feature that has a value")
+
+    def _refusal(self, error: Any, name: str) -> CameraError:
+        """Translate an error of the library to a refusal with its reason, or to `CameraLost`."""
+        codes, reasons = self._library.DeviceError, self._library.GcError
+        if error.domain == "arv-device-error-quark" and error.code in (
+            codes.TIMEOUT,
+            codes.TRANSFER_ERROR,
+            codes.NOT_CONNECTED,
+            codes.NOT_CONTROLLER,
+        ):
+            return CameraLost(f"{self._who}: {name}: {_text(error)}")
+        if error.domain == "arv-gc-error-quark" and error.code == reasons.ENUM_ENTRY_NOT_FOUND:
+            return CameraError(allowed_names(self._device.dup_available_enumeration_feature_values_as_strings(name)))
+        if error.domain == "arv-gc-error-quark" and error.code == reasons.OUT_OF_RANGE:
+            return CameraError(self._range(name))
+        return CameraError(_text(error))
+
+    def _range(self, name: str) -> str:
+        if self._pick(name, _READ) == "get_float_feature_value":
+            low, high = self._device.get_float_feature_bounds(name)
+            return allowed_range(low, high)
+        low, high = self._device.get_integer_feature_bounds(name)
+        return allowed_range(low, high, self._device.get_integer_feature_increment(name))
+
+
+def _text(error: Any) -> str:
+    return str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
+
+
+def _sockets_at(local: str) -> set[int]:
+    """Return this process's UDP sockets that are bound to one of its addresses."""
+    found = set()
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and _is_bound_to(descriptor, local):
+                found.add(descriptor)
+    return found
+
+
+def _is_bound_to(descriptor: int, local: str) -> bool:
+    with socket.socket(fileno=os.dup(descriptor)) as copy:
+        is_udp = (copy.family, copy.type) == (socket.AF_INET, socket.SOCK_DGRAM)
+        return is_udp and copy.getsockname()[0] == local
