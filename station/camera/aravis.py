@@ -42,6 +42,7 @@ class AravisCamera:
         self._clock = clock
         self._who = f"camera {config.name}"
         self._grey = GreyBuffer(config.sfnc.pixel_format)
+        self._stamps_by_chunk = "Timestamp" in config.sfnc.chunks  # of another origin than the transport's
         self._device: AravisDevice | None = None
         self._stream: AravisStream | None = None
 
@@ -84,8 +85,8 @@ class AravisCamera:
         config = self._config
         if not device.is_ours:
             raise CameraLost(f"{self._who}: {device.name} is held by another program")
-        (sfnc.apply if config.settings == "push" else sfnc.compare)(config.sfnc, device, self._who)
         try:
+            (sfnc.apply if config.settings == "push" else sfnc.compare)(config.sfnc, device, self._who)
             packet_bytes = self._set_transport(device) if device.is_gige else None
             self._stream = AravisStream(device, config.buffers, config.resend, packet_bytes)
             width, height = int(device.get("Width")), int(device.get("Height"))
@@ -96,7 +97,7 @@ class AravisCamera:
                 device.run_continuously()
             device.camera.start_acquisition()
         except device.error as error:
-            raise device.lost(error) from error
+            raise device.failure(error) from error
         self.identity = device.name
         self.features = sfnc.features(device) | {"FrameID", *config.sfnc.chunks}
 
@@ -138,7 +139,7 @@ class AravisCamera:
             arrived_ns,
             valid_rows=None if valid_bytes is None else min(valid_bytes // stride, height - 1),
             encoder=chunks.get("EncoderValue"),
-            device_ns=chunks.get("Timestamp") or buffer.get_timestamp() or None,
+            device_ns=chunks.get("Timestamp") if self._stamps_by_chunk else buffer.get_timestamp() or None,
             line_status=chunks.get("LineStatusAll"),
         )
 

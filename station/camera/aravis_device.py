@@ -1,13 +1,10 @@
 """An open device of Aravis: its features by name, and a way to leave one that is dead. Lives in the capture thread."""
 
 import contextlib
-import os
-import socket
-import stat
-import threading
 from typing import Any
 
 from shadowline.errors import CameraError, CameraLost, MissingExtra
+from station.camera.aravis_socket import cut_off, with_socket
 from station.camera.gvcp import Gvcp
 from station.camera.sfnc import Value, allowed_names, allowed_range
 from station.clock import Clock
@@ -34,9 +31,6 @@ _WRITE = (
 )
 """The library's methods by the type of a feature; an enumeration is a number and a text as well."""
 
-_opening = threading.Lock()
-"""Held while a socket is looked for among those of the process."""
-
 
 def load_aravis() -> Any:
     """Return the namespace of the library. Raises `MissingExtra` without PyGObject, `CameraError` without Aravis."""
@@ -54,11 +48,11 @@ def load_aravis() -> Any:
 
 
 class AravisDevice:
-    """The `Nodes` of one device, and the only place that holds the library's objects, so that closing ends them: no
-    local variable does either where an error may pass, since its traceback would keep the device open.
+    """The `Nodes` of one device, and the only place that holds the library's objects, so that closing ends them.
 
+    A local variable would keep the device open as long as a traceback lives, so there is none where errors may pass.
     `address` is the IPv4 address of a GigE Vision device; without one `device_id` names a USB3 Vision device. `who`
-    begins each error of a device that is gone. Raises `CameraLost` when it can't be opened.
+    begins each error but refusals. Raises `CameraLost` when the device is not there.
     """
 
     def __init__(self, who: str, address: str, device_id: str, clock: Clock) -> None:
@@ -67,7 +61,7 @@ class AravisDevice:
         self._who = who
         self._library = load_aravis()
         self.error: type[Exception] = GLib.Error
-        """What the library raises."""
+        """What the library raises; `failure` translates it."""
         self._gvcp: Gvcp | None = None
         self._descriptor: int | None = None
         self._device: Any = None
@@ -76,12 +70,16 @@ class AravisDevice:
                 self._gvcp = Gvcp(address, clock)
                 if not self._answers():
                     raise OSError("no answer")  # the library would wait five times as long
-                self._device, self._descriptor = self._open_gige(address, self._gvcp.local)
+                local = self._gvcp.local
+                self._device, self._descriptor = with_socket(lambda: self._open_gige(address, local), local)
             else:
                 self._device = self._library.open_device(device_id)
-        except (OSError, self.error) as error:
+        except OSError as error:
             self.close()
-            raise CameraLost(f"{who}: {address or device_id} can't be opened: {_text(error)}") from error
+            raise CameraLost(f"{who}: {address} can't be reached: {error.strerror or error}") from error
+        except self.error as error:
+            self.close()
+            raise self.failure(error) from error
         self.camera = self._library.Camera.new_with_device(self._device)
         self._device.set_range_check_policy(self._library.RangeCheckPolicy.ENABLE)
         self._device.set_access_check_policy(self._library.AccessCheckPolicy.ENABLE)
@@ -107,7 +105,9 @@ class AravisDevice:
         try:
             return bool(self._device.is_feature_implemented(name) and self._device.is_feature_available(name))
         except self.error as error:
-            raise self.lost(error) from error
+            if self._is_gone(error):
+                raise self.failure(error) from error
+            return False
 
     def get(self, name: str) -> Value:
         try:
@@ -156,21 +156,26 @@ class AravisDevice:
             try:
                 self._device.read_register(0)
             except self.error as error:
-                raise self.lost(error) from error
+                raise CameraLost(f"{self._who}: {_text(error)}") from error
         elif not self._device.is_controller():
             raise CameraLost(f"{self._who}: control of the camera is lost")
-        elif (silent_s := self._gvcp.unanswered_s()) > _SILENT_S:
-            raise CameraLost(f"{self._who}: the camera has not answered for {silent_s:.1f} s")
+        elif self._gvcp.is_silent(_SILENT_S):
+            raise CameraLost(f"{self._who}: the camera does not answer any more")
+
+    def failure(self, error: Any) -> CameraError:
+        """Return what to raise for an error of the library: `CameraLost` when the device is gone."""
+        kind = CameraLost if self._is_gone(error) else CameraError
+        return kind(f"{self._who}: {_text(error)}")
 
     def leave(self) -> None:
         """Stop the pictures, or cut off a device that is dead or not ours. Its stream is closed next, then itself."""
-        try:
+        with contextlib.suppress(self.error):
             if self.is_ours and self._answers():
                 self.camera.stop_acquisition()
-            else:
-                self._cut_off()
-        except self.error:
-            self._cut_off()
+                return
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                cut_off(self._descriptor)
 
     def close(self) -> None:
         """Close the device; its stream is closed before. May be called twice, raises nothing."""
@@ -181,30 +186,11 @@ class AravisDevice:
     def _answers(self) -> bool:
         return self._gvcp is None or self._gvcp.answers(_ANSWER_S)
 
-    def _cut_off(self) -> None:
-        """Take the library's socket from it, so that it fails at once.
-
-        It would wait 2.5 s for a dead camera at each of up to four calls that end a stream and a device.
-        """
-        if self._descriptor is not None:
-            idle = os.eventfd(0, os.EFD_CLOEXEC)
-            os.dup2(idle, self._descriptor, inheritable=False)
-            os.close(idle)
-
-    def lost(self, error: Exception) -> CameraLost:
-        """Return what to raise for an error of the library that says that the device is gone."""
-        return CameraLost(f"{self._who}: {_text(error)}")
-
-    def _open_gige(self, address: str, local: str) -> tuple[Any, int | None]:
-        """Open without any broadcast; return the device with the descriptor of its socket, None if that is in doubt."""
+    def _open_gige(self, address: str, local: str) -> Any:
+        """Open without any broadcast."""
         from gi.repository import Gio
 
-        ends = [Gio.InetAddress.new_from_string(end) for end in (local, address)]
-        with _opening:
-            before = _sockets_at(local)
-            device = self._library.GvDevice.new(*ends)
-            new = _sockets_at(local) - before
-        return device, new.pop() if len(new) == 1 else None
+        return self._library.GvDevice.new(*map(Gio.InetAddress.new_from_string, (local, address)))
 
     def _pick(self, name: str, methods: tuple[tuple[str, str], ...]) -> str:
         """Return the method for the type of a feature."""
@@ -216,19 +202,19 @@ class AravisDevice:
 
     def _refusal(self, error: Any, name: str) -> CameraError:
         """Translate an error of the library to a refusal with its reason, or to `CameraLost`."""
-        codes, reasons = self._library.DeviceError, self._library.GcError
-        if error.domain == "arv-device-error-quark" and error.code in (
-            codes.TIMEOUT,
-            codes.TRANSFER_ERROR,
-            codes.NOT_CONNECTED,
-            codes.NOT_CONTROLLER,
-        ):
+        if self._is_gone(error):
             return CameraLost(f"{self._who}: {name}: {_text(error)}")
-        if error.domain == "arv-gc-error-quark" and error.code == reasons.ENUM_ENTRY_NOT_FOUND:
+        reasons = self._library.GcError
+        if error.matches(reasons.quark(), reasons.ENUM_ENTRY_NOT_FOUND):
             return CameraError(allowed_names(self._device.dup_available_enumeration_feature_values_as_strings(name)))
-        if error.domain == "arv-gc-error-quark" and error.code == reasons.OUT_OF_RANGE:
+        if error.matches(reasons.quark(), reasons.OUT_OF_RANGE):
             return CameraError(self._range(name))
         return CameraError(_text(error))
+
+    def _is_gone(self, error: Any) -> bool:
+        codes = self._library.DeviceError
+        gone = (codes.TIMEOUT, codes.TRANSFER_ERROR, codes.NOT_CONNECTED, codes.NOT_FOUND, codes.NOT_CONTROLLER)
+        return any(error.matches(codes.quark(), code) for code in gone)
 
     def _range(self, name: str) -> str:
         if self._pick(name, _READ) == "get_float_feature_value":
@@ -239,20 +225,4 @@ class AravisDevice:
 
 
 def _text(error: Any) -> str:
-    return str(getattr(error, "message", None) or getattr(error, "strerror", None) or error)
-
-
-def _sockets_at(local: str) -> set[int]:
-    """Return this process's UDP sockets that are bound to one of its addresses."""
-    found = set()
-    for descriptor in map(int, os.listdir("/proc/self/fd")):
-        with contextlib.suppress(OSError):  # closed meanwhile
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and _is_bound_to(descriptor, local):
-                found.add(descriptor)
-    return found
-
-
-def _is_bound_to(descriptor: int, local: str) -> bool:
-    with socket.socket(fileno=os.dup(descriptor)) as copy:
-        is_udp = (copy.family, copy.type) == (socket.AF_INET, socket.SOCK_DGRAM)
-        return is_udp and copy.getsockname()[0] == local
+    return " ".join(str(error.message).split())

@@ -14,6 +14,7 @@ __all__ = ["AravisStream", "Filled"]
 _MARK = np.uint64(0x9E37_79B9_7F4A_7C15)  # what no picture has there but by chance
 _HEADERS_BYTES = 64  # IP, UDP and GVSP with room to spare
 _USB_STEP_BYTES = 4096
+_SOCKET_BYTES = 64 << 20  # used where we may not read past the sockets (CAP_NET_RAW); the host allows net.core.rmem_max
 
 
 class Filled(NamedTuple):
@@ -36,7 +37,8 @@ class AravisStream:
         self._success = library.BufferStatus.SUCCESS
         self._stream = device.camera.create_stream(None, None)
         if device.is_gige:
-            self._stream.set_property("socket-buffer", library.GvStreamSocketBuffer.AUTO)
+            self._stream.set_property("socket-buffer", library.GvStreamSocketBuffer.FIXED)
+            self._stream.set_property("socket-buffer-size", _SOCKET_BYTES)
             if not resend:
                 self._stream.set_property("packet-resend", library.GvStreamPacketResend.NEVER)
         self._step = (packet_bytes - _HEADERS_BYTES) // 8 * 8 if packet_bytes else _USB_STEP_BYTES

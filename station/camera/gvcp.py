@@ -14,6 +14,7 @@ from station.clock import Clock
 __all__ = ["Gvcp", "GvcpIdentity", "broadcast"]
 
 _PORT = 3956
+_SEVERAL = 3
 _ANSWER_WANTED, _TO_ALL = 0x01, 0x10
 _ANSWER = struct.Struct(">HHHH10x6s20x4s32x32s32s80x16s16s")  # header; MAC, IP, vendor, model, serial, user name
 
@@ -38,7 +39,8 @@ class Gvcp:
 
     def __init__(self, address: str, clock: Clock) -> None:
         self._clock = clock
-        self._asked_ns: int | None = None
+        self._since_ns = 0
+        self._unanswered = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.connect((address, _PORT))
@@ -52,7 +54,8 @@ class Gvcp:
         self._socket.close()
 
     def answers(self, timeout_s: float) -> bool:
-        """Ask, and say whether an answer came in time."""
+        """Ask, and say whether an answer came in time; one to an earlier question counts for nothing."""
+        self._heard()
         self._socket.settimeout(timeout_s)
         try:
             self._socket.send(_question(_ANSWER_WANTED))
@@ -60,18 +63,27 @@ class Gvcp:
         except OSError:
             return False
 
-    def unanswered_s(self) -> float:
-        """Ask without waiting, and return for how long every question up to now has had no answer."""
-        self._socket.setblocking(False)
-        with contextlib.suppress(OSError):
-            while self._socket.recv(1024):
-                self._asked_ns = None
+    def is_silent(self, for_s: float) -> bool:
+        """Ask without waiting, and say whether several questions over at least `for_s` have had no answer."""
+        if self._heard():
+            self._unanswered = 0
+        now_ns = self._clock.tick_ns()
+        if not self._unanswered:
+            self._since_ns = now_ns
+        is_silent = self._unanswered >= _SEVERAL and now_ns - self._since_ns >= for_s * 1e9
         with contextlib.suppress(OSError):
             self._socket.send(_question(_ANSWER_WANTED))
-        now_ns = self._clock.tick_ns()
-        if self._asked_ns is None:
-            self._asked_ns = now_ns
-        return (now_ns - self._asked_ns) / 1e9
+        self._unanswered += 1
+        return is_silent
+
+    def _heard(self) -> bool:
+        """Take all answers that are there, and leave the socket so that it does not wait."""
+        self._socket.setblocking(False)
+        heard = False
+        with contextlib.suppress(OSError):
+            while self._socket.recv(1024):
+                heard = True
+        return heard
 
 
 def broadcast(wait_s: float, clock: Clock) -> list[GvcpIdentity]:

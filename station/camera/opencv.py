@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
+import cv2
+
 from shadowline.errors import CameraError
 from station.camera import v4l2
 from station.camera.base import Found
@@ -14,7 +16,6 @@ from station.config import OpenCvConfig
 from station.frame import Exposure, Image, InvalidReason
 
 __all__ = ["OpenCvCamera", "discover"]
-
 
 _DEVICE_FEATURES = frozenset({"AcquisitionFrameRate", "Height", "Timestamp", "Width"})
 _STREAM_FEATURES = frozenset({"Timestamp"})
@@ -77,12 +78,18 @@ class OpenCvCamera:
             if spoilt is None:
                 yield None
                 continue
+            captured_ns = self._clock.utc_ns()
             for _ in range(spoilt):
-                yield self._expose(InvalidReason.UNREADABLE, 0)
-            yield self._expose(*self._source.picture())
+                yield self._expose(captured_ns, InvalidReason.UNREADABLE, 0)
+            yield self._expose(captured_ns, *self._decode())
 
-    def _expose(self, picture: Image | InvalidReason, device_ns: int) -> Exposure:
-        captured_ns = self._clock.utc_ns()
+    def _decode(self) -> tuple[Image | InvalidReason, int]:
+        try:
+            return self._source.picture()
+        except cv2.error:
+            return InvalidReason.UNREADABLE, 0
+
+    def _expose(self, captured_ns: int, picture: Image | InvalidReason, device_ns: int) -> Exposure:
         if isinstance(picture, InvalidReason):
             self._counters["failures"] += 1
             return Exposure(None, None, captured_ns, fault=picture, device_ns=device_ns or None)

@@ -46,7 +46,7 @@ class OpenCvStream:
         user = self._config.user or ""
         password = self._config.password.get_secret_value() if self._config.password else ""
         if not self._connect(stream.with_login(self._url, user, password)):
-            raise self._lost(stream.why_not(self._url, with_login=bool(user or password)))
+            raise self._lost(stream.why_not(self._url, had_login=bool(user or password)))
         self._jpegs = pixel_format(self._capture) == JPEG
         if self._jpegs:
             self._capture.set(cv2.CAP_PROP_FORMAT, -1)  # as they are: its own decoder hides what they lack

@@ -18,7 +18,7 @@ def is_address(url: str) -> bool:
     """Whether `url` names a host, by a protocol that carries pictures."""
     try:
         parts = urlsplit(url)
-        return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in _PORTS and bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
         return False
 
@@ -40,10 +40,10 @@ def shown(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
-def why_not(url: str, with_login: bool) -> str:
+def why_not(url: str, had_login: bool) -> str:
     """Return why a stream can't be opened, as far as its host tells one who asks without user and password.
 
-    `with_login` says that the library had them. Waits at most a second for a connection, and a second for an answer.
+    `had_login` says that the library had them. Waits at most a second for a connection, and a second for an answer.
     """
     parts = urlsplit(url)
     address = (parts.hostname, parts.port or _PORTS[parts.scheme])
@@ -52,7 +52,7 @@ def why_not(url: str, with_login: bool) -> str:
             if parts.scheme not in _OPEN_TALK:
                 return "the host is there, but gives no pictures: check path, user and password"
             line.sendall(_question(parts))
-            return _meaning(_status(line), with_login)
+            return _meaning(_status(line), had_login)
     except TimeoutError:
         return "no answer: check address, network and power"
     except ConnectionRefusedError:
@@ -76,13 +76,13 @@ def _status(line: socket.socket) -> str:
         return ""
 
 
-def _meaning(status: str, with_login: bool) -> str:
+def _meaning(status: str, had_login: bool) -> str:
     """Return what the answer means to one who wants pictures."""
     if not status:
         return "the host takes connections but does not answer"
     match status.split()[1:2]:
         case ["401"]:
-            return f"the host {'does not take this' if with_login else 'asks for a'} user and password (401)"
+            return f"the host {'does not take this' if had_login else 'asks for a'} user and password (401)"
         case ["404"]:
             return "the host has no stream of this path (404)"
         case ["200"]:

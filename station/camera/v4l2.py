@@ -40,7 +40,7 @@ _CONTROLS: dict[Control, int] = {
 }
 """What can be set, automatics first: while one is on, the value beside it can't be set."""
 
-_AWAY = {errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO}
+_AWAY = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,8 @@ def _set_control(handle: int, name: Control, value: float, who: str) -> None:
     try:
         answer = _ask(handle, _QUERYCTRL, _RANGE.pack(control, 0, b"", 0, 0, 0, 0, 0))
     except OSError as error:
+        if error.errno in _AWAY:
+            raise
         raise CameraError(f"{said}: this device has no such control") from error
     _, _, _, least, most, step, _, flags = _RANGE.unpack(answer)
     if flags & _OFF:
@@ -129,6 +131,8 @@ def _set_control(handle: int, name: Control, value: float, who: str) -> None:
         _ask(handle, _S_CTRL, _CONTROL.pack(control, int(value)))
         became = _CONTROL.unpack(_ask(handle, _G_CTRL, _CONTROL.pack(control, 0)))[1]
     except OSError as error:
+        if error.errno in _AWAY:
+            raise
         raise CameraError(f"{said}, but refused: {error.strerror}") from error
     if became != value:
         raise CameraError(f"{said} and made it {became}")

@@ -96,9 +96,9 @@ def test_a_camera_that_comes_and_goes_is_reported_each_time(tmp_path: Path) -> N
     assert [(event.state, event.detail) for event in listener.states] == [
         ("online", ""),
         ("offline", "unplugged"),
-        ("online", ""),
+        ("online", "back after 0.0 s unseen"),
         ("offline", "unplugged"),
-        ("online", ""),
+        ("online", "back after 0.0 s unseen"),
         ("ended", "the source is at its end"),
     ]
 

@@ -183,8 +183,8 @@ def test_a_serial_that_two_have_is_refused(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("address", "kind", "message"),
     [
-        (OTHER_CAMERA, CameraLost, f"{OTHER_CAMERA} can't be opened: no answer"),
-        ("192.0.2.1", CameraLost, "192.0.2.1 can't be opened: Network is unreachable"),
+        (OTHER_CAMERA, CameraLost, f"{OTHER_CAMERA} can't be reached: no answer"),
+        ("192.0.2.1", CameraLost, "192.0.2.1 can't be reached: Network is unreachable"),
         ("top.example", CameraError, "address = top.example: is no IPv4 address and no MAC"),
     ],
 )
@@ -384,6 +384,15 @@ def test_a_software_trigger_is_fired_at_its_rate(gige: GigeCamera) -> None:
     with _camera(sfnc={"rate_hz": 200.0, "trigger": trigger}) as camera:
         assert len(_taken(camera, 20)) == 20
     assert time.monotonic() - start_s > 0.8
+
+
+def test_a_camera_that_takes_no_trigger_any_more_is_lost(gige: GigeCamera) -> None:
+    trigger = TriggerConfig(source="Software", software_hz=20.0)
+    with _camera(sfnc={"rate_hz": 200.0, "trigger": trigger}) as camera:
+        assert _taken(camera, 3)
+        gige.freeze()
+        with pytest.raises(CameraLost, match=r"^camera top: TriggerSoftware: .*timeout"):
+            _taken(camera, 5)
 
 
 def test_a_trigger_that_does_not_come_makes_no_pictures(gige: GigeCamera) -> None:

@@ -8,19 +8,21 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from shadowline.errors import CameraError, CameraLost
 from station.camera import OpenCvCamera
 from station.clock import HostClock
 from station.config import OpenCvConfig
 from station.frame import Exposure, InvalidReason
-from tests import mjpeg
+from tests.http_video import JPEGS, as_part, serve
 from tests.numbered import draw, number_of
 from tests.rtsp import RtspServer, rtsp_server
 
@@ -163,6 +165,7 @@ def test_a_silent_host_is_given_up(scheme: str) -> None:
         ("film.mp4", "url must be rtsp://"),
         ("rtsp:///strip", "url must be rtsp://"),
         ("http://host:99999/", "url must be rtsp://"),
+        (f"rtsp://{'x' * 64}.net/", "url must be rtsp://"),
     ],
 )
 def test_what_is_no_stream_is_refused(url: str, message: str) -> None:
@@ -171,20 +174,29 @@ def test_what_is_no_stream_is_refused(url: str, message: str) -> None:
     assert not isinstance(caught.value, CameraLost)
 
 
+def test_a_device_that_is_away_is_waited_for() -> None:
+    config = OpenCvConfig(type="opencv", name="one", device=Path("/dev/v4l/by-id/usb-gone"))
+    with pytest.raises(CameraLost, match="camera one: /dev/v4l/by-id/usb-gone is not there"):
+        _open(OpenCvCamera(config, HostClock()))
+
+
 def test_a_camera_that_is_closed_gives_no_pictures() -> None:
     camera = _camera("rtsp://127.0.0.1/strip")
     with pytest.raises(CameraError, match="camera one: is not open"):
         next(camera.exposures(TIMEOUT_S))
 
 
+def _picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
+    return np.frombuffer(draw(number, width, height), np.uint8).reshape(height, width)
+
+
 def _jpeg(number: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    picture = np.frombuffer(draw(number, width, height), np.uint8).reshape(height, width)
-    return cv2.imencode(".jpg", picture)[1].tobytes()
+    return cv2.imencode(".jpg", _picture(number, width, height))[1].tobytes()
 
 
 @contextmanager
 def _over_http(parts: list[bytes]) -> Iterator[OpenCvCamera]:
-    with mjpeg.serve(parts) as url, _camera(url) as camera:
+    with serve(JPEGS, map(as_part, parts)) as url, _camera(url) as camera:
         yield camera
 
 
@@ -222,3 +234,16 @@ def test_a_jpeg_of_another_size_is_handed_on_as_it_is() -> None:
     with _over_http([_jpeg(0, width, height) for width, height in sizes]) as camera:
         images = [exposure.image for exposure in _take(camera, len(sizes))]
     assert [image.shape for image in images if image is not None] == [(height, width) for width, height in sizes]
+
+
+def test_a_picture_that_its_codec_refuses_is_a_fault_and_the_next_one_comes(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (WIDTH, HEIGHT))
+    for number in range(10):
+        writer.write(cv2.cvtColor(_picture(number), cv2.COLOR_GRAY2BGR))
+    writer.release()
+    film = path.read_bytes().split(b"00dc")  # the header names it too, so that picture 5 is the eighth piece
+    film[7] = film[7][:4] + bytes(len(film[7]) - 4)
+    with serve("video/x-msvideo", [b"00dc".join(film)]) as url, _camera(url) as camera:
+        faults = [exposure.fault for exposure in _take(camera, 10)]
+    assert faults == [InvalidReason.UNREADABLE if number == 5 else None for number in range(10)]
