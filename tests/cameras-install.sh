@@ -27,4 +27,4 @@ if ! dpkg -s $packages >/dev/null 2>&1; then
     apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
 fi
-.venv/bin/pip install -q 'PyGObject<3.52'
+.venv/bin/pip install -q -e '.[aravis]'
