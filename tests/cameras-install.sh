@@ -4,7 +4,6 @@
 set -eu
 
 packages="
-aravis-tools
 gir1.2-aravis-0.8
 libaravis-0.8-0
 gcc

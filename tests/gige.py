@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import importlib.util
 import itertools
 import os
 import shutil
@@ -14,6 +13,9 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+
+from shadowline.errors import StationError
+from station.camera.aravis_device import load_aravis
 
 __all__ = ["CAMERA", "OTHER_CAMERA", "GigeCamera", "Wire", "gige_camera"]
 
@@ -99,8 +101,10 @@ class GigeCamera:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        if importlib.util.find_spec("gi") is None:
-            pytest.skip("PyGObject is not installed: sh tests/cameras-install.sh")
+        try:
+            load_aravis()
+        except StationError as error:
+            pytest.skip(f"{error}; or sh tests/cameras-install.sh")
         self.start()
         return self
 
@@ -121,8 +125,7 @@ class GigeCamera:
         with self._wire.at_camera():
             self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        if self._process.stdout.readline() != "ready\n":
-            pytest.skip("Aravis is not installed: sh tests/cameras-install.sh")
+        assert self._process.stdout.readline() == "ready\n"
 
     def kill(self) -> None:
         """End the camera without a word, as a pulled plug does."""

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from tests.gige_server import draw
+from tests.gige_server import draw, end_with_parent
 
 __all__ = ["encoder_of"]
 
@@ -256,6 +256,7 @@ def _bound(address: str, port: int) -> socket.socket:
 
 
 def main() -> None:
+    end_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("address")
     parser.add_argument("serial")

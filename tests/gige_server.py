@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["draw", "number_of", "whole_rows"]
+__all__ = ["draw", "end_with_parent", "number_of", "whole_rows"]
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 _FILL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
+_PR_SET_PDEATHSIG = 1
 _MONO_8 = 0x0108_0001
 _PERIOD = 251  # frames until a row has the same grey again
 
@@ -40,6 +41,11 @@ def whole_rows(image: Picture, number: int) -> int:
     draw(wanted, number)
     bad = np.flatnonzero((image != wanted).any(axis=1))
     return int(bad[0]) if len(bad) else len(image)
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the one that started it ends, in whatever way."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _load() -> ctypes.CDLL:
@@ -70,6 +76,7 @@ def _filler(library: ctypes.CDLL) -> Any:
 
 
 def main() -> None:
+    end_with_parent()
     import gi
 
     gi.require_version("Aravis", "0.8")

@@ -15,6 +15,7 @@ import numpy as np
 
 from shadowline.errors import CameraError, CameraLost
 from station.camera.base import CAN_WAIT
+from station.camera.opencv_common import read_only, silence_opencv
 from station.camera.pace import Pace
 from station.camera.pictures import is_picture_name, list_pictures, read_picture
 from station.camera.recorded import Schedule, play
@@ -25,7 +26,6 @@ from station.recording import LINES, Shot, is_recording, read_shots
 
 __all__ = ["ReplayCamera"]
 
-_SILENT = 0  # OpenCV's LOG_LEVEL_SILENT
 _USUAL_HZ = 10.0
 _MAX_HZ = 10_000.0
 _RECORDED = {"frame_id": "FrameID", "device_ns": "Timestamp", "encoder": "EncoderValue", "line_status": "LineStatusAll"}
@@ -61,7 +61,7 @@ class ReplayCamera:
         self._pictures: Iterator[_Picture] | None = None
 
     def __enter__(self) -> Self:
-        _silence_opencv()
+        silence_opencv()
         path, rate_hz = self._config.path, self._config.rate_hz
         recorded: Pace | Schedule = Pace(_USUAL_HZ, self._clock)
         if is_recording(path):
@@ -181,7 +181,7 @@ class ReplayCamera:
     def _read(self, path: Path) -> _Picture:
         got = read_picture(path, self._max_pixels)
         if not isinstance(got, InvalidReason):
-            return _Picture(_read_only(got), str(path))
+            return _Picture(read_only(got), str(path))
         if not self._config.path.is_dir():
             raise self._error(CameraLost, "is gone")
         return _Picture(None, str(path), got)
@@ -205,7 +205,7 @@ class ReplayCamera:
             read = 0
             for image in _frames(video):
                 read += 1
-                yield _Picture(_read_only(image), source)
+                yield _Picture(read_only(image), source)
             if read < announced:
                 shortfall = f"{source}: {read} of {announced} frames"
                 yield _Picture(None, shortfall, InvalidReason.UNREADABLE)
@@ -215,18 +215,6 @@ class ReplayCamera:
                 raise self._error(CameraLost, "has no frame that can be read")
             self._stack.close()
             video = self._open_video(CameraLost)
-
-
-def _silence_opencv() -> None:
-    """Keep OpenCV's own warnings off stderr; what they say becomes a fault or an error."""
-    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, OpenCV 5
-    set_level(_SILENT)
-
-
-def _read_only(image: Image) -> Image:
-    view = image.view()
-    view.flags.writeable = False
-    return view
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[Image]:

@@ -296,6 +296,8 @@ class OpenCvConfig(CameraBase):
     """A V4L2 or UVC camera by its device, or a network stream (RTSP, HTTP) by its URL, through OpenCV."""
 
     type: Literal["opencv"]
+    timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.75
+    """Longest wait for one picture. A stream silent for so long is lost and opened anew: it can't be read on."""
     device: Annotated[int, Field(ge=0, le=255)] | Path | None = None
     """Number or path of a V4L2 device (`0`, `/dev/v4l/by-id/…`, which survives another socket)."""
     url: str | None = None
@@ -307,7 +309,7 @@ class OpenCvConfig(CameraBase):
     transport: Literal["tcp", "udp"] = "tcp"
     """How RTSP pictures travel; udp loses packets in silence."""
     open_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-    """Longest wait for a stream to open."""
+    """Longest wait for a stream to open; it must cover the distance between its key frames."""
     width_px: Annotated[int, Field(ge=1, le=16384)] | None = None
     """Frame width of a V4L2 device; refused where it gives another."""
     height_px: Annotated[int, Field(ge=1, le=16384)] | None = None
@@ -315,7 +317,7 @@ class OpenCvConfig(CameraBase):
     rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frames a second asked of a V4L2 device."""
     fourcc: Annotated[str, Field(pattern=r"^[A-Z0-9 ]{4}$")] | None = None
-    """Pixel format asked of a V4L2 device: GREY, YUYV, MJPG."""
+    """Pixel format asked of a V4L2 device: GREY, Y16, YUYV, UYVY or MJPG; others come by way of colour."""
     controls: dict[Control, float] = Field(default_factory=dict)
     """V4L2 controls, in the device's own units; one that it does not take is refused by name."""
 
