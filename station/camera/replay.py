@@ -15,7 +15,7 @@ import numpy as np
 
 from shadowline.errors import CameraError, CameraLost
 from station.camera.base import CAN_WAIT
-from station.camera.opencv_common import read_only, silence_opencv
+from station.camera.opencv.common import read_only, silence_opencv
 from station.camera.pace import Pace
 from station.camera.pictures import is_picture_name, list_pictures, read_picture
 from station.camera.recorded import Schedule, play

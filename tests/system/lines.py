@@ -38,7 +38,7 @@ class ScriptCamera:
         self._clock = clock
         self._of = {"frames": 0, "size_px": 32, "patient": True, "pace_s": 0.0} | config.settings
         self.identity = ""
-        self.counters: Mapping[str, int] = {}
+        self.counters: Mapping[str, int] = {"underruns": 3}
         self.features = frozenset({CAN_WAIT} if self._of["patient"] else ())
         side = self._of["size_px"]
         self._plain = np.full((side, side), 120, np.uint8)

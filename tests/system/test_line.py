@@ -215,6 +215,10 @@ def test_metrics_say_what_the_ledger_says(tmp_path: Path) -> None:
     assert values["station_stage_seconds_count", ("stage", "regions")] == 400
     assert values["station_defects_total", ("label", "defect")] == 40
     assert values["station_camera_state", top, ("state", "ended")] == 1
+    assert values["station_camera_outages_total", top] == 0
+    assert values["station_camera_stream_total", top, ("count", "underruns")] == 3
+    assert values["station_camera_frame_age_seconds", top] > 0
+    assert values["station_encoder_jumps_total",] == 0
     assert len(text.splitlines()) < 250, "a scrape holds the interpreter: few series"
 
 

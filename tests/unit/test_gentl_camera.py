@@ -12,8 +12,8 @@ import pytest
 
 from shadowline.errors import CameraError, CameraLost, MissingExtra
 from station.camera.gentl import GenTlCamera, discover
-from station.camera.gentl_nodes import load_nodes
-from station.camera.gentl_producer import seen_devices
+from station.camera.gentl.nodes import load_nodes
+from station.camera.gentl.producer import seen_devices
 from station.clock import HostClock
 from station.config import GenTlConfig, SfncConfig, TriggerConfig
 from station.frame import Exposure

@@ -9,8 +9,8 @@ from typing import Any, Self
 from shadowline.errors import CameraError, CameraLost, MissingExtra
 from station.camera import sfnc
 from station.camera.base import Found
+from station.camera.basler.nodes import PylonNodes, first_line
 from station.camera.grey import GreyBuffer
-from station.camera.pylon_nodes import PylonNodes, first_line
 from station.camera.waiting import SoftwareTrigger, each_exposure
 from station.camera.wrap import Unwrap
 from station.clock import Clock

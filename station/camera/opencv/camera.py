@@ -7,10 +7,10 @@ from typing import Protocol, Self
 import cv2
 
 from shadowline.errors import CameraError
-from station.camera import v4l2
 from station.camera.base import Found
-from station.camera.opencv_device import OpenCvDevice
-from station.camera.opencv_stream import OpenCvStream
+from station.camera.opencv import v4l2
+from station.camera.opencv.device import OpenCvDevice
+from station.camera.opencv.stream import OpenCvStream
 from station.clock import Clock
 from station.config import OpenCvConfig
 from station.frame import Exposure, Image, InvalidReason

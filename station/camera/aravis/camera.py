@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Self
 
 from shadowline.errors import CameraError, CameraLost
 from station.camera import sfnc
-from station.camera.aravis_device import AravisDevice
-from station.camera.aravis_find import discover, locate
-from station.camera.aravis_stream import AravisStream, Filled
+from station.camera.aravis.device import AravisDevice
+from station.camera.aravis.find import discover, locate
+from station.camera.aravis.stream import AravisStream, Filled
 from station.camera.grey import GreyBuffer
 from station.camera.waiting import SoftwareTrigger, each_exposure
 from station.camera.wrap import Unwrap

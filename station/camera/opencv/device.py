@@ -7,8 +7,8 @@ import cv2
 from numpy.typing import NDArray
 
 from shadowline.errors import CameraError, CameraLost
-from station.camera import v4l2
-from station.camera.opencv_common import JPEG, decode_jpeg, pixel_format, read_only, silence_opencv
+from station.camera.opencv import v4l2
+from station.camera.opencv.common import JPEG, decode_jpeg, pixel_format, read_only, silence_opencv
 from station.config import OpenCvConfig
 from station.frame import Image, InvalidReason
 

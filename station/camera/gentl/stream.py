@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from station.camera.gentl_nodes import GenApiNodes
-from station.camera.gentl_producer import optional, quietly
+from station.camera.gentl.nodes import GenApiNodes
+from station.camera.gentl.producer import optional, quietly
 from station.clock import Clock
 
 __all__ = ["Filled", "GenTlStream"]

@@ -10,9 +10,9 @@ from typing import Any, Self
 from shadowline.errors import CameraError, CameraLost
 from station.camera import sfnc
 from station.camera.base import Found
-from station.camera.gentl_nodes import GenApiNodes, load_nodes
-from station.camera.gentl_producer import optional, quietly, seen_devices
-from station.camera.gentl_stream import Filled, GenTlStream
+from station.camera.gentl.nodes import GenApiNodes, load_nodes
+from station.camera.gentl.producer import optional, quietly, seen_devices
+from station.camera.gentl.stream import Filled, GenTlStream
 from station.camera.grey import GreyBuffer
 from station.camera.waiting import SoftwareTrigger, each_exposure
 from station.camera.wrap import Unwrap

@@ -9,9 +9,9 @@ import threading
 from dataclasses import dataclass
 
 from shadowline.errors import CameraError, CameraLost
-from station.camera.aravis_device import load_aravis
+from station.camera.aravis.device import load_aravis
+from station.camera.aravis.gvcp import broadcast
 from station.camera.base import Found
-from station.camera.gvcp import broadcast
 from station.clock import Clock, HostClock
 from station.config import AravisConfig
 

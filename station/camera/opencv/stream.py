@@ -8,8 +8,8 @@ import cv2
 from numpy.typing import NDArray
 
 from shadowline.errors import CameraError, CameraLost
-from station.camera import stream
-from station.camera.opencv_common import JPEG, decode_jpeg, pixel_format, read_only, silence_opencv
+from station.camera.opencv import address
+from station.camera.opencv.common import JPEG, decode_jpeg, pixel_format, read_only, silence_opencv
 from station.clock import Clock
 from station.config import OpenCvConfig
 from station.frame import Image, InvalidReason
@@ -40,17 +40,17 @@ class OpenCvStream:
 
     def open(self) -> str:
         """Open the stream and return its address, as it may be shown."""
-        if not stream.is_address(self._url):
+        if not address.is_address(self._url):
             raise CameraError(f"{self._who}: url must be rtsp://host/path or http://host/path")
         silence_opencv()
         user = self._config.user or ""
         password = self._config.password.get_secret_value() if self._config.password else ""
-        if not self._connect(stream.with_login(self._url, user, password)):
-            raise self._lost(stream.why_not(self._url, had_login=bool(user or password)))
+        if not self._connect(address.with_login(self._url, user, password)):
+            raise self._lost(address.why_not(self._url, had_login=bool(user or password)))
         self._jpegs = pixel_format(self._capture) == JPEG
         if self._jpegs:
             self._capture.set(cv2.CAP_PROP_FORMAT, -1)  # as they are: its own decoder hides what they lack
-        return stream.shown(self._url)
+        return address.shown(self._url)
 
     def grab(self, timeout_s: float) -> int:
         """Wait for a picture as long as configured, and return how many before it could not be decoded.
@@ -69,7 +69,7 @@ class OpenCvStream:
 
     def picture(self) -> tuple[Image | InvalidReason, int]:
         """Return the picture as grey, in a buffer that the next one is put into, and its stamp."""
-        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC) if stream.has_stamps(self._url) else 0.0
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC) if address.has_stamps(self._url) else 0.0
         device_ns = round(stamp_ms * 1e6)
         there, self._got = self._capture.retrieve(self._got)
         if not there or self._got is None:
@@ -95,4 +95,4 @@ class OpenCvStream:
             return self._capture.open(address, cv2.CAP_FFMPEG, settings)
 
     def _lost(self, what: str) -> CameraLost:
-        return CameraLost(f"{self._who}: {stream.shown(self._url)}: {what}")
+        return CameraLost(f"{self._who}: {address.shown(self._url)}: {what}")

@@ -4,8 +4,8 @@ import contextlib
 from typing import Any
 
 from shadowline.errors import CameraError, CameraLost, MissingExtra
-from station.camera.aravis_socket import cut_off, with_socket
-from station.camera.gvcp import Gvcp
+from station.camera.aravis.gvcp import Gvcp
+from station.camera.aravis.sockets import cut_off, with_socket
 from station.camera.sfnc import Value, allowed_names, allowed_range
 from station.clock import Clock
 

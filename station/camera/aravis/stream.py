@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from station.camera.aravis_device import AravisDevice, load_aravis
+from station.camera.aravis.device import AravisDevice, load_aravis
 
 __all__ = ["AravisStream", "Filled"]
 

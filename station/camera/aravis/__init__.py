@@ -1,0 +1,5 @@
+"""GigE Vision and USB3 Vision cameras through Aravis."""
+
+from station.camera.aravis.camera import AravisCamera, discover
+
+__all__ = ["AravisCamera", "discover"]
