@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 
 from shadowline.errors import StationError
-from station.camera.aravis_device import load_aravis
+from station.camera.aravis.device import load_aravis
 
 __all__ = ["CAMERA", "OTHER_CAMERA", "GigeCamera", "Wire", "gige_camera"]
 
