@@ -1,5 +1,7 @@
-"""Calibration of a camera: its flat field."""
+"""Calibration of a camera: the folder of calibrations and its flat field."""
 
-from calibration.flat_field import FlatField, load_flat_field, save_flat_field
+from calibration.flat_field import FlatField
+from calibration.record import Binding, Kind, Record
+from calibration.store import CalibrationStore
 
-__all__ = ["FlatField", "load_flat_field", "save_flat_field"]
+__all__ = ["Binding", "CalibrationStore", "FlatField", "Kind", "Record"]

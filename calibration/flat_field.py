@@ -1,32 +1,30 @@
-"""The flat field of one camera: how strongly each pixel answers to even light, and its file. Pure."""
+"""The flat field of one camera: how strongly each pixel answers to even light. Pure."""
 
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shadowline.errors import CalibrationError
 
-__all__ = ["FlatField", "load_flat_field", "save_flat_field"]
+__all__ = ["FlatField"]
 
-_SCHEMA_VERSION: Final = 1
 _LEAST_GAIN, _GREATEST_GAIN = 1 / 16, 16.0
+_BRIGHT: Final = 255.0
 
 
 @dataclass(frozen=True, slots=True)
 class FlatField:
     """`gain` is the answer of each pixel, float32 H×W, mean 1, read-only; 0.8 is a pixel that sees 20 % less light.
 
-    `camera` and `lens` say whose it is. Raises `CalibrationError` for a gain that no working camera has.
+    With one row it holds for every row, as for a line-scan camera. `overlap_rows` is how many rows of the frame before
+    may stand on top of a frame. Raises `CalibrationError` for a gain that no working camera has.
     """
 
     gain: NDArray[np.float32]
-    camera: str = ""
-    lens: str = ""
+    overlap_rows: int = 0
 
     def __post_init__(self) -> None:
         gain = self.gain
@@ -44,43 +42,33 @@ class FlatField:
         gain.flags.writeable = False
         object.__setattr__(self, "gain", gain)
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], level: float, overlap_rows: int = 0) -> "FlatField":
+        """Return the flat field that `gain` and `dark` (8-bit levels) of a calibration are at the grey level `level`.
 
-def save_flat_field(flat_field: FlatField, path: Path) -> None:
-    """Write `flat_field` as .npz. Raises `CalibrationError` when `path` can't be written."""
-    try:
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file,
-                schema_version=np.int64(_SCHEMA_VERSION),
-                gain=flat_field.gain,
-                camera=np.str_(flat_field.camera),
-                lens=np.str_(flat_field.lens),
+        What a pixel shows in the dark counts as part of its answer: exact at `level`, and off by a fifth of the dark
+        pattern where the surface is a fifth brighter. So a frame's limits need no second picture.
+        """
+        try:
+            gain, dark = arrays["gain"], arrays["dark"]
+        except KeyError as error:
+            raise CalibrationError(f"a flat field without {error}: take it again") from None
+        if gain.shape != dark.shape or not 0 < level <= _BRIGHT:
+            raise CalibrationError(
+                f"a flat field of {gain.shape} with dark {dark.shape} at level {level:g}: take it again"
             )
-    except OSError as error:
-        raise CalibrationError(f"{path}: can't write the flat field: {error.strerror}") from error
+        return cls(gain * np.float32(level) + dark, overlap_rows)
 
-
-def load_flat_field(path: Path) -> FlatField:
-    """Read what `save_flat_field` wrote; never a pickle. Raises `CalibrationError` for any fault of the file."""
-    try:
-        with path.open("rb") as stream:  # our own: numpy leaves a damaged file open
-            return _read(np.load(stream, allow_pickle=False))
-    except CalibrationError as error:
-        raise CalibrationError(f"{path}: {error}") from None
-    except OSError as error:
-        raise CalibrationError(f"{path}: can't read the flat field: {error.strerror or error}") from None
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CalibrationError(f"{path}: damaged or not a flat field: {_first_line(error)}") from None
-
-
-def _read(content: object) -> FlatField:
-    if not isinstance(content, np.lib.npyio.NpzFile):
-        raise CalibrationError("not a flat field (.npz)")
-    version = int(content["schema_version"])
-    if version != _SCHEMA_VERSION:
-        raise CalibrationError(f"flat field of schema {version}, this station reads {_SCHEMA_VERSION}: take it again")
-    return FlatField(content["gain"], str(content["camera"]), str(content["lens"]))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    def over(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the gain for frames of `shape` (rows, columns). Raises `CalibrationError` for another's shape."""
+        rows, columns = self.gain.shape
+        height, width = shape
+        above = height - rows
+        if width != columns or (rows > 1 and not 0 <= above <= self.overlap_rows):
+            raise CalibrationError(
+                f"the flat field is {columns}×{rows} px and the frame {width}×{height} px: "
+                "calibrate at the size the camera delivers"
+            )
+        if rows == 1:
+            return np.repeat(self.gain, height, 0)
+        return np.concatenate([self.gain[rows - above :], self.gain]) if above else self.gain

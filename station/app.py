@@ -3,7 +3,7 @@
 encoder ─► Positions
               ▼
 capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
-              ▲ watch                   ▲ Models
+              ▲ watch                   ▲ Models  └─► optics
 control (`station model`) ─► swap ──────┘
 """
 
@@ -17,11 +17,14 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from station.binding import refuse_strangers
+from station.calibrated import open_calibration
 from station.camera import open_camera
 from station.capture import Capture
 from station.clock import Clock, HostClock
 from station.config import CameraConfig, Config
 from station.control import Control
+from station.coverage import Coverage
 from station.event import (
     CameraLedger,
     CameraState,
@@ -30,11 +33,11 @@ from station.event import (
     Outage,
     StateEvent,
 )
-from station.flat_field import open_flat_field
 from station.frame_queue import FrameQueue
 from station.inspecting import Inspecting
 from station.ledger import Ledger, LedgerError
 from station.metrics import Metrics, MetricsServer
+from station.optics import Optics, open_baselines
 from station.outbox import Outbox
 from station.positions import Positions
 from station.publisher import Publisher
@@ -65,6 +68,11 @@ class Station:
         self.endpoint = config.publish.endpoint
         self._queue = FrameQueue(names, config.station.queue_frames)
         self._positions = Positions(config, self.clock)
+        self._coverages = {
+            camera.name: Coverage(camera.reach_mm, self._positions.length_of(camera))
+            for camera in config.camera
+            if config.line.encoder is not None
+        }
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
         self._stop = threading.Event()
@@ -74,10 +82,12 @@ class Station:
 
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
-        flat_fields = {camera.name: open_flat_field(camera) for camera in self.config.camera}
+        calibrated = {camera.name: open_calibration(self.config, camera) for camera in self.config.camera}
+        settings = self.config.calibration
+        optics = Optics(open_baselines(self.config), settings.health, settings.health_every_frames)
         self._inspecting = Inspecting(
             self.config,
-            flat_fields,
+            calibrated,
             Origin(self.config.station.name, uuid.uuid4().hex[:12], "", self.config.sha256[:12]),
             self._queue,
             self.ledger,
@@ -85,6 +95,8 @@ class Station:
             self._metrics,
             self.clock,
             self.first_verdict.set,
+            optics,
+            self._coverages,
         )
         with ExitStack() as starting:
             publisher = Publisher(
@@ -95,6 +107,8 @@ class Station:
                 self.metrics_port = starting.enter_context(
                     MetricsServer(self.config.metrics, self._metrics.registry)
                 ).port
+            self._metrics.watch_optics(optics)
+            self._start(starting, "optics", optics.run, optics.stop)
             self._start(starting, "inspect", self._inspecting.run, self._queue.close)
             self._start_swapping(starting)
             gc.collect()
@@ -104,7 +118,7 @@ class Station:
             if self._positions.feed is not None:
                 self._start(starting, "encoder", self._positions.feed.run, self._positions.feed.stop)
             for camera in self.config.camera:
-                self._start_capture(starting, camera)
+                self._start_capture(starting, camera, optics)
             self._metrics.watch_cameras(self._captures)
             self._start(starting, "watch", self._watch, self._stop.set)
             self._running = starting.pop_all()
@@ -154,7 +168,7 @@ class Station:
         if inspecting.opened.wanted:
             swapper.swap(None, None)
 
-    def _start_capture(self, running: ExitStack, config: CameraConfig) -> None:
+    def _start_capture(self, running: ExitStack, config: CameraConfig, optics: Optics) -> None:
         capture = Capture(
             config,
             partial(open_camera, config, self.clock),
@@ -165,6 +179,8 @@ class Station:
             self._metrics.count_clock_step,
             self._stop,
             self._positions.locate(config),
+            partial(refuse_strangers, self.config, config),
+            partial(optics.complaint, config.name),
         )
         self._captures.append(capture)
         self._start(running, f"capture {config.name}", capture.run, self._stop.set)
@@ -172,7 +188,10 @@ class Station:
     def _report(self, camera: str, state: CameraState, reason: str, outage: Outage | None) -> None:
         """Send a camera's new state. Capture threads and the watch thread."""
         origin = self._inspecting.origin
-        self._outbox.put(StateEvent(0, origin, camera, state, reason, self.clock.utc_ns(), 0, outage))
+        event = StateEvent(0, origin, camera, state, reason, self.clock.utc_ns(), 0, outage)
+        if camera in self._coverages:
+            self._coverages[camera].note_state(event)
+        self._outbox.put(event)
 
     def _watch(self, ready: Ready) -> None:
         """Look again and again for a camera whose driver does not answer. Watch thread."""

@@ -49,8 +49,13 @@ class Capture:
         on_clock_step: Callable[[], None],
         stop: threading.Event,
         locate: Locate = lambda count, tick_ns: None,
+        check_identity: Callable[[str], None] = lambda identity: None,
+        complaint: Callable[[], str] = str,
     ) -> None:
-        """`locate` gives the position of a picture."""
+        """`locate` gives the position of a picture; `check_identity` raises where a device is not the right one.
+
+        `complaint` tells what others find wrong with the camera's pictures; then it is `degraded`.
+        """
         self.name = config.name
         self.state: CameraState = "starting"
         self.counters: Mapping[str, int] = {}
@@ -65,6 +70,9 @@ class Capture:
         self._report = report
         self._on_clock_step = on_clock_step
         self._stop = stop
+        self._check_identity = check_identity
+        self._complaint = complaint
+        self._complained = ""
         self._sequencer = Sequencer(config, ledger, clock, locate)
         self._health = CameraHealth(config.degraded_share)
         self._tail = Tail(config.overlap_rows)
@@ -88,6 +96,7 @@ class Capture:
         while not self._done():
             try:
                 with self._open_camera() as camera:
+                    self._check_identity(camera.identity)
                     ready()
                     opened = True
                     self._use(camera)
@@ -203,9 +212,12 @@ class Capture:
         outage = self._outage(dark_s, position) if self.state == "offline" else None
         self._seen_tick_ns = tick_ns
         self._seen_position = position or self._seen_position
-        state: CameraState = "degraded" if self._health.complaint else "online"
-        if self.state != state:
-            self._change(state, self._health.complaint, outage)
+        found = self._complaint()
+        reason = "; ".join(filter(None, (self._health.complaint, found)))
+        state: CameraState = "degraded" if reason else "online"
+        if self.state != state or found != self._complained:
+            self._change(state, reason, outage)
+        self._complained = found
 
     def _outage(self, dark_s: float, position: Position | None) -> Outage:
         self.outages += 1

@@ -1,21 +1,27 @@
 """The messages that leave the station, their JSON and its schema. Pure.
 
-Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `model` when the model is
-changed, `heartbeat`. Each message names its schema and version in `schema`; a change that an old reader would misread
-raises the version.
+Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `coverage.<camera>` for strip
+that was inspected or not, `model` when the model is changed, `heartbeat`. Each message names its schema and version in
+`schema`; a change that an old reader would misread raises the version.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 
+from calibration.geometry import Geometry
 from station.frame import Frame, Missing, Position
 from station.inspection import Inspection
 from station.verdict import Defect
 
 __all__ = [
+    "PIXELS",
     "CameraLedger",
     "CameraState",
+    "CoverageEvent",
     "DefectRecord",
     "EngineRecord",
     "Heartbeat",
@@ -23,9 +29,11 @@ __all__ = [
     "Message",
     "ModelAction",
     "ModelEvent",
+    "Numbered",
     "Origin",
     "Outage",
     "PositionRecord",
+    "Scale",
     "StageTimes",
     "StateEvent",
     "decode",
@@ -36,7 +44,24 @@ __all__ = [
 ]
 
 
+Box: TypeAlias = tuple[float, float, float, float] | None
+
 CameraState: TypeAlias = Literal["starting", "online", "degraded", "offline", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What turns a camera's pixels into millimetres: its geometry, and the pitch from each row to the next.
+
+    A negative pitch says that lower rows passed earlier, for the geometry too.
+    """
+
+    pitch_mm: float | None = None
+    geometry: Geometry | None = None
+
+
+PIXELS = Scale()
+"""A camera of which nobody knows how large its pixels are."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -69,6 +94,9 @@ class DefectRecord(msgspec.Struct, frozen=True, gc=False):
     """From where to where it lies along the line, where the frame has a position and its rows a pitch."""
     goes_on: bool = False
     """A part of it was told with the frame before, whose last rows this frame shows again: count it once."""
+    box_mm: tuple[float, float, float, float] | None = None
+    """x across and y along from the first row, width and length, by the camera's geometry."""
+    area_mm2: float | None = None
 
 
 class PositionRecord(msgspec.Struct, frozen=True, gc=False):
@@ -146,6 +174,22 @@ class Outage(msgspec.Struct, frozen=True):
     """Of strip that went by, where the station knows."""
 
 
+class CoverageEvent(msgspec.Struct, tag_field="schema", tag="shadowline.coverage/1"):
+    """A stretch of a coil that a camera passed: final, told once, from 0 on one after the other."""
+
+    event: int
+    origin: Origin
+    camera: str
+    coil: str
+    start_mm: float
+    end_mm: float
+    reason: str
+    """Why it was not inspected, several by comma; empty where it was. Of invalid frames, or one of `coverage`."""
+    ends_coil: bool
+    """`end_mm` is the length of the coil."""
+    published_ns: int
+
+
 class StateEvent(msgspec.Struct, tag_field="schema", tag="shadowline.state/1"):
     """A camera's state changed."""
 
@@ -211,19 +255,22 @@ class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"
     """State of the line's counter, where one is read; without it frames have no position."""
 
 
-Message: TypeAlias = InspectionEvent | StateEvent | ModelEvent | Heartbeat
+Numbered: TypeAlias = InspectionEvent | StateEvent | CoverageEvent | ModelEvent
+"""The messages that `event` counts."""
+
+Message: TypeAlias = Numbered | Heartbeat
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
 def make_inspection_event(
-    inspection: Inspection, origin: Origin, budget_ms: float, pitch_mm: float | None = None
+    inspection: Inspection,
+    origin: Origin,
+    budget_ms: float,
+    scale: Scale = PIXELS,
 ) -> InspectionEvent:
-    """Return the event of `inspection`; its number and publish time are still 0.
-
-    `pitch_mm` is the camera's, from row to row.
-    """
+    """Return the event of `inspection`; its number and publish time are still 0."""
     about, stages = inspection.about, inspection.stages
     frame = about if isinstance(about, Frame) else None
     position = frame.position if frame else None
@@ -241,7 +288,7 @@ def make_inspection_event(
         budget_ms=budget_ms,
         latency_ms=round(inspection.latency_ns / 1e6, 3),
         size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
-        defects=tuple(_record(defect, position, pitch_mm) for defect in inspection.defects),
+        defects=tuple(_records(inspection.defects, position, scale)),
         stages_us=StageTimes(
             stages.wait_ns / 1e3,
             stages.regions_ns / 1e3,
@@ -255,29 +302,53 @@ def make_inspection_event(
         detail=inspection.detail,
         valid_rows=about.valid_rows if isinstance(about, Missing) else None,
         line_status=frame.line_status if frame else None,
-        position=None if position is None else _locate(position, pitch_mm),
+        position=None if position is None else _locate(position, scale),
     )
 
 
-def _locate(position: Position, pitch_mm: float | None) -> PositionRecord:
-    return PositionRecord(round(position.mm, 3), pitch_mm, position.count, position.coil, position.reversed)
+def _locate(position: Position, scale: Scale) -> PositionRecord:
+    return PositionRecord(round(position.mm, 3), scale.pitch_mm, position.count, position.coil, position.reversed)
 
 
-def _record(defect: Defect, position: Position | None, pitch_mm: float | None) -> DefectRecord:
-    along = None
-    if position is not None and pitch_mm is not None:
-        first = position.mm + defect.box_px[1] * pitch_mm
-        along = (round(first, 3), round(first + defect.box_px[3] * pitch_mm, 3))
-    return DefectRecord(
-        defect.label,
-        round(defect.confidence, 4),
-        defect.box_px,
-        defect.area_px,
-        round(defect.depth, 1),
-        None if defect.novelty is None else round(defect.novelty, 6),
-        along,
-        defect.goes_on,
-    )
+def _records(defects: Sequence[Defect], position: Position | None, scale: Scale) -> Iterator[DefectRecord]:
+    """Yield the record of each defect, in millimetres too where the camera is calibrated."""
+    geometry = scale.geometry
+    boxes: list[Box] = [None] * len(defects)
+    areas: list[float | None] = [None] * len(defects)
+    if geometry is not None and defects:
+        boxes_px = np.array([defect.box_px for defect in defects], np.int32)
+        boxes = geometry.boxes_mm(boxes_px).round(3).tolist()
+        areas_px = np.array([defect.area_px for defect in defects], np.int32)
+        areas = geometry.areas_mm2(areas_px, boxes_px).round(3).tolist()
+    for defect, box_mm, area_mm2 in zip(defects, boxes, areas, strict=True):
+        yield DefectRecord(
+            defect.label,
+            round(defect.confidence, 4),
+            defect.box_px,
+            defect.area_px,
+            round(defect.depth, 1),
+            None if defect.novelty is None else round(defect.novelty, 6),
+            _along(defect, box_mm, position, scale.pitch_mm),
+            defect.goes_on,
+            box_mm,
+            area_mm2,
+        )
+
+
+def _along(
+    defect: Defect, box_mm: Box, position: Position | None, pitch_mm: float | None
+) -> tuple[float, float] | None:
+    """Return from where to where a defect lies along the line, by the geometry or by the pitch of rows."""
+    if position is None:
+        return None
+    if box_mm is not None:
+        way = -1 if pitch_mm is not None and pitch_mm < 0 else 1
+        start, length = way * box_mm[1], way * box_mm[3]
+    elif pitch_mm is not None:
+        start, length = defect.box_px[1] * pitch_mm, defect.box_px[3] * pitch_mm
+    else:
+        return None
+    return round(position.mm + start, 3), round(position.mm + start + length, 3)
 
 
 def topic(message: Message) -> str:
@@ -287,6 +358,8 @@ def topic(message: Message) -> str:
             return f"inspection.{message.camera}"
         case StateEvent():
             return f"state.{message.camera}"
+        case CoverageEvent():
+            return f"coverage.{message.camera}"
         case ModelEvent():
             return "model"
         case Heartbeat():

@@ -1,25 +1,24 @@
-"""Load the flat field of a configured camera and refuse one that can't be its own. Main thread."""
+"""Load the flat field that a configured camera uses. Main thread."""
 
-from calibration import FlatField, load_flat_field
+from calibration import CalibrationStore, FlatField
 from shadowline.errors import CalibrationError
-from station.config import CameraConfig, SimulatedConfig
+from station.binding import find_calibration
+from station.config import CameraConfig, Config
 
 __all__ = ["open_flat_field"]
 
 
-def open_flat_field(camera: CameraConfig) -> FlatField | None:
-    """Return the flat field of `camera`, None where it has none.
+def open_flat_field(config: Config, camera: CameraConfig) -> FlatField | None:
+    """Return the flat field that `camera` uses, None where it has none.
 
-    Raises `CalibrationError` for a bad file and, where the configuration says how large the frames are, for one of
-    another size; elsewhere the first frame tells.
+    Raises `CalibrationError` for a damaged one and, as far as the configuration tells, for one that was made with
+    other settings; elsewhere the opened camera and its first frame tell.
     """
-    if camera.flat_field is None:
+    record = find_calibration(config, camera, "flat-field")
+    if record is None or config.calibration.folder is None:
         return None
-    flat_field = load_flat_field(camera.flat_field)
-    height, width = flat_field.gain.shape
-    if isinstance(camera, SimulatedConfig) and (width, height) != (camera.width_px, camera.height_px):
-        raise CalibrationError(
-            f"{camera.flat_field}: made for {width}×{height} frames, but camera {camera.name} delivers"
-            f" {camera.width_px}×{camera.height_px}"
-        )
-    return flat_field
+    arrays = CalibrationStore(config.calibration.folder).arrays(record)
+    try:
+        return FlatField.of(arrays, record.figures.get("level", 0.0), camera.overlap_rows)
+    except CalibrationError as error:
+        raise CalibrationError(f"camera {camera.name}: {record.title}: {error}") from None

@@ -1,18 +1,19 @@
 """The inspect thread: takes frames, inspects, settles and sends them, and lets the model change between two of them."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 import msgspec
 
-from calibration import FlatField
 from shadowline.errors import CalibrationError
+from station.calibrated import Calibrated, calibration_id, scale_of
 from station.clock import Clock
 from station.config import Config, FakeEngineConfig
+from station.coverage import Coverage, Span
 from station.engine import OpenEngine, open_engine
-from station.event import EngineRecord, ModelAction, ModelEvent, Origin, make_inspection_event
+from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin, make_inspection_event
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
@@ -21,6 +22,7 @@ from station.ledger import Ledger
 from station.metrics import Metrics
 from station.model import Model
 from station.models import Models
+from station.optics import Optics
 from station.outbox import Outbox
 from station.regions import open_finder
 from station.trial import make_model
@@ -42,7 +44,7 @@ class Inspecting:
     def __init__(
         self,
         config: Config,
-        flat_fields: Mapping[str, FlatField | None],
+        calibrated: Mapping[str, Calibrated],
         origin: Origin,
         queue: FrameQueue,
         ledger: Ledger,
@@ -50,21 +52,23 @@ class Inspecting:
         metrics: Metrics,
         clock: Clock,
         first_verdict: Callable[[], None],
+        optics: Optics,
+        coverages: Mapping[str, Coverage],
     ) -> None:
         """`origin` still lacks the model; `first_verdict` is called once, when a frame was really judged."""
-        gains = [field.gain.tobytes() for field in flat_fields.values() if field]
-        calibration = hashlib.sha256(b"".join(gains)).hexdigest()[:12] if gains else None
-        self.origin = msgspec.structs.replace(origin, calibration=calibration)
+        self.origin = msgspec.structs.replace(origin, calibration=calibration_id(calibrated))
         self.engine = EngineRecord("starting", (), "")
         self._config = config
         self._cameras = len(config.camera)
-        self._pitches_mm = {camera.name: camera.pitch_mm for camera in config.camera}
-        self._flat_fields = flat_fields
+        self._scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in config.camera}
+        self._calibrated = calibrated
         self._queue = queue
         self._ledger = ledger
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
+        self._optics = optics
+        self._coverages = coverages
         self._first_verdict: Callable[[], None] | None = first_verdict
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -74,13 +78,21 @@ class Inspecting:
             self.opened = opened
             live = make_model(opened.engine, config, opened.why)
             reserve = self._make_reserve(live)
-            finders = {name: open_finder(config.regions, field) for name, field in self._flat_fields.items()}
-            inspector = Inspector(finders, live, config.station.budget_ms, self._clock, reserve=reserve)
+            finders = {name: open_finder(one.regions, one.flat_field) for name, one in self._calibrated.items()}
+            inspector = Inspector(
+                finders, live, config.station.budget_ms, self._clock, reserve=reserve, check=self._check_size
+            )
             self.models = Models(live, None, config.swap.recent_crops, reserve)
             with closing(self.models):
                 self._name(live)
                 ready()
                 self._work(inspector)
+                self._end_coverage()
+
+    def _check_size(self, frame: Frame) -> None:
+        geometry = self._scales[frame.camera].geometry
+        if geometry is not None:
+            geometry.check_size(frame.image.shape[1], frame.image.shape[0])
 
     def _make_reserve(self, live: Model) -> Model | None:
         """Return the model on the CPU that takes over when all others fail; it may be the live one."""
@@ -123,6 +135,8 @@ class Inspecting:
             self._settle(inspection)
         for frame, inspection in zip(frames, inspections, strict=True):
             inspector.learn(frame)
+            if inspection.verdict is not Verdict.INVALID or inspection.reason == InvalidReason.DARK:
+                self._optics.offer(frame)
             self.models.observe(frame, inspection, inspector)
             self._queue.give_back(frame)
         self._exchange(inspector)
@@ -157,8 +171,25 @@ class Inspecting:
                 self._first_verdict()
                 self._first_verdict = None
         self._ledger.settle(inspection.about.camera, inspection.sequence, verdict, reason, inspection.late)
-        pitch_mm = self._pitches_mm[inspection.about.camera]
-        self._outbox.put(make_inspection_event(inspection, self.origin, self._config.station.budget_ms, pitch_mm))
+        camera = inspection.about.camera
+        if complaint := self._optics.complaint(camera):
+            inspection = replace(inspection, detail="; ".join(filter(None, (inspection.detail, complaint))))
+        event = make_inspection_event(inspection, self.origin, self._config.station.budget_ms, self._scales[camera])
+        spans = self._coverages[camera].take(event) if camera in self._coverages else ()
+        self._outbox.put(event)
+        self._tell_coverage(camera, spans)
+
+    def _tell_coverage(self, camera: str, spans: Iterable[Span]) -> None:
+        """Send the stretches that are settled."""
+        for span in spans:
+            start_mm, end_mm = round(span.start_mm, 3), round(span.end_mm, 3)
+            self._outbox.put(
+                CoverageEvent(0, self.origin, camera, span.coil, start_mm, end_mm, span.reason, span.ends_coil, 0)
+            )
+
+    def _end_coverage(self) -> None:
+        for camera, coverage in self._coverages.items():
+            self._tell_coverage(camera, coverage.close())
 
     def _name(self, model: Model) -> None:
         """Let events, heartbeat and metrics name the model in use."""

@@ -1,6 +1,6 @@
 """Inspect frames: regions, crops, labels, verdict, one after the other. Pure; called from the inspect thread."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -57,12 +57,17 @@ class Inspector:
         clock: Clock,
         previous: Model | None = None,
         reserve: Model | None = None,
+        check: Callable[[Frame], None] = lambda frame: None,
     ) -> None:
-        """`reserve` takes over where there is no previous model, or that fails as well."""
+        """`reserve` takes over where there is no previous model, or that fails as well.
+
+        `check` raises `CalibrationError` for a frame that is not of its camera's calibration.
+        """
         self.model = model
         self._reserve = reserve
         self.previous = previous
         self.failure = ""
+        self._check = check
         self._finders = finders
         self._overlaps = {camera: Overlap() for camera in finders}
         self._budget_ns = round(budget_ms * 1e6)
@@ -99,6 +104,7 @@ class Inspector:
         look = _Look(frame, Stages(wait_ns=self._clock.tick_ns() - frame.captured_tick_ns))
         start_ns = self._clock.tick_ns()
         try:
+            self._check(frame)
             regions = self._finders[frame.camera].find(frame.image)
         except CalibrationError as error:
             look.fail(InvalidReason.CALIBRATION, str(error))

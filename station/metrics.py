@@ -14,6 +14,7 @@ from station.capture import Capture
 from station.config import MetricsConfig
 from station.event import EngineRecord, InspectionEvent, Message, ModelEvent, StateEvent
 from station.ledger import Ledger
+from station.optics import Optics
 from station.positions import Positions
 
 __all__ = ["Metrics", "MetricsServer"]
@@ -76,6 +77,10 @@ class Metrics:
     def watch_cameras(self, captures: Sequence[Capture]) -> None:
         """Show what the capture threads know of their cameras. Main thread, once."""
         self.registry.register(_CameraCollector(captures))
+
+    def watch_optics(self, optics: Optics) -> None:
+        """Show what the optics thread measured last. Main thread, once."""
+        self.registry.register(_OpticsCollector(optics))
 
     def watch_positions(self, positions: Positions) -> None:
         """Show whether the line's counter is heard and believed. Main thread, once."""
@@ -161,6 +166,22 @@ class _CameraCollector(Collector):
             for name, count in capture.counters.items():
                 stream.add_metric([capture.name, name], count)
         yield from (age, outages, unseen, stream)
+
+
+class _OpticsCollector(Collector):
+    """Reads the figures of lamp, lens and sensor at each scrape."""
+
+    def __init__(self, optics: Optics) -> None:
+        self._optics = optics
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        value = GaugeMetricFamily("station_optics", "Lamp, lens and sensor as measured.", labels=["camera", "figure"])
+        well = GaugeMetricFamily("station_optics_ok", "1 while no limit is crossed.", labels=["camera"])
+        for camera, figures in self._optics.figures().items():
+            well.add_metric([camera], not self._optics.complaint(camera))
+            for name, figure in figures.items():
+                value.add_metric([camera, name], figure.value)
+        yield from (value, well)
 
 
 class _PositionCollector(Collector):

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import assert_never
 
 from station.camera.wrap import Unwrap
@@ -94,6 +95,16 @@ class Odometer:
             self._zeros.append(_Zero(tick_ns, point.way if point is not None else 0, name))
             if self._counter is not None and point is not None:
                 self._counter.lower_high(point.way)
+
+    def length_of(self, coil: str) -> float | None:
+        """Return the millimetres from where the coil of that name began last to where the next one did.
+
+        None of the one that runs, and of those that are long gone. Any thread.
+        """
+        with self._lock:
+            coils = list(pairwise(self._zeros))
+        lengths = (after.way - zero.way for zero, after in reversed(coils) if zero.coil == coil)
+        return next((length * self._mm_per_step for length in lengths), None)
 
     def _read(self, count: int, tick_ns: int) -> _Point:
         if self._counter is None:

@@ -2,13 +2,10 @@
 
 import threading
 from collections import deque
-from typing import TypeAlias
 
-from station.event import InspectionEvent, ModelEvent, StateEvent
+from station.event import Numbered
 
 __all__ = ["Outbox"]
-
-Numbered: TypeAlias = InspectionEvent | StateEvent | ModelEvent
 
 
 class Outbox:

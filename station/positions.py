@@ -1,5 +1,7 @@
 """Gives each camera's pictures their position on the strip, and lets a coil begin for all at once. Any thread."""
 
+from collections.abc import Callable
+
 from station.clock import Clock
 from station.config import CameraConfig, ChunkEncoder, Config, LineSpeed, ModbusEncoder, ZeroMqEncoder
 from station.encoder_feed import EncoderFeed
@@ -42,6 +44,11 @@ class Positions:
             return Position(found.mm - camera.reach_mm, found.count, found.coil, found.reversed)
 
         return position
+
+    def length_of(self, camera: CameraConfig) -> Callable[[str], float | None]:
+        """Return what tells the length of a coil that has ended, as that camera's counter has it."""
+        odometer = self._of_camera.get(camera.name) or self._shared
+        return odometer.length_of if odometer is not None else lambda coil: None
 
     @property
     def jumps(self) -> int:

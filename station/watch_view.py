@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from station.event import CameraLedger, Heartbeat, InspectionEvent, Message, ModelEvent, StateEvent
+from station.event import CameraLedger, CoverageEvent, Heartbeat, InspectionEvent, Message, ModelEvent, StateEvent
 
 __all__ = ["View", "describe"]
 
@@ -33,6 +33,8 @@ class View:
     last_event: int = 0
     run: str = ""
     missed: int = 0
+    not_inspected_mm: float = 0.0
+    complaints: dict[str, str] = field(default_factory=dict)
 
     def take(self, message: Message, now_s: float) -> None:
         """Fold `message` in; a jump in its number is something that this watcher missed."""
@@ -47,9 +49,13 @@ class View:
         self.last_event = message.event
         if isinstance(message, StateEvent):
             self.states[message.camera] = message.state
+            self.complaints[message.camera] = message.detail if message.state in ("degraded", "offline") else ""
             return
         if isinstance(message, ModelEvent):
             self.model_change = message
+            return
+        if isinstance(message, CoverageEvent):
+            self.not_inspected_mm += message.end_mm - message.start_mm if message.reason else 0.0
             return
         self.recent.append((now_s, message))
         if message.defects:
@@ -74,6 +80,11 @@ class View:
         )
         if age_s > _LATE_HEARTBEATS * beat.interval_s:
             text.append(f"\nno heartbeat for {age_s:.0f} s: treat every part as reject", style="bold white on red")
+        for camera, complaint in self.complaints.items():
+            if complaint:
+                text.append(f"\n{camera} is {self.states[camera]}: {complaint}", style="yellow")
+        if self.not_inspected_mm:
+            text.append(f"\n{self.not_inspected_mm / 1e3:.2f} m of strip passed uninspected", style="yellow")
         if self.missed:
             text.append(f"\nthis view missed {self.missed} messages; the station did not", style="yellow")
         for place, count in beat.dropped.items():
@@ -158,6 +169,11 @@ def describe(message: Message) -> str:
             ).rstrip()
         case StateEvent():
             return f"{message.event} {message.camera} {message.state}  {message.detail}".rstrip()
+        case CoverageEvent():
+            return (
+                f"{message.event} {message.camera} {'not ' if message.reason else ''}inspected"
+                f" {message.start_mm:.0f} to {message.end_mm:.0f} mm of coil {message.coil or '-'}  {message.reason}"
+            ).rstrip()
         case ModelEvent():
             return f"{message.event} model {message.action} {message.model}  {message.detail}".rstrip()
         case Heartbeat():

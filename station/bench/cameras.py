@@ -23,7 +23,7 @@ seed = {number}
 
 
 def measure_cameras() -> dict[str, Any]:
-    """Return, by number of cameras of 2048×1000 at 60 Hz, `p50_ms` and `p99_ms` from capture to publish, and the ratio."""
+    """Return p50 and p99 from capture to publish by number of cameras (2048×1000, 60 Hz), and the ratio of the p99."""
     figures: dict[str, Any] = {str(count): _measure(count) for count in _COUNTS}
     first, last = (figures[str(count)]["p99_ms"] for count in _COUNTS)
     return figures | {"p99_ratio": round(last / first, 2)}

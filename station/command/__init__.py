@@ -10,6 +10,7 @@ import typer
 from shadowline import __version__
 from shadowline.errors import StationError
 from station.command.bench import bench
+from station.command.calibrate import app as calibrate
 from station.command.camera import app as camera
 from station.command.check import check
 from station.command.coil import coil
@@ -17,6 +18,7 @@ from station.command.doctor import doctor
 from station.command.engine import app as engine
 from station.command.inspect import inspect
 from station.command.model import app as model
+from station.command.report import report
 from station.command.run import run
 from station.command.schema import schema
 from station.command.watch import watch
@@ -25,8 +27,9 @@ __all__ = ["main"]
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (run, watch, inspect, check, schema, doctor, bench, coil):
+for command in (run, watch, inspect, check, schema, doctor, bench, coil, report):
     app.command()(command)
+app.add_typer(calibrate, name="calibrate")
 app.add_typer(camera, name="camera")
 app.add_typer(engine, name="engine")
 app.add_typer(model, name="model")

@@ -3,6 +3,7 @@
 `station.config_file` reads the file and the environment into them. Contradictions are refused, nothing is repaired.
 """
 
+from station.config.calibration import CalibrationConfig
 from station.config.cameras import (
     AravisConfig,
     BaslerConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "AravisConfig",
     "AutoEngineConfig",
     "BaslerConfig",
+    "CalibrationConfig",
     "CameraBase",
     "CameraConfig",
     "ChunkEncoder",

@@ -67,8 +67,6 @@ class CameraBase(Table):
     and so each defect, its position."""
     reach_mm: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
     """How far behind the line's zero mark the first row looks, along the line; positive is downstream."""
-    flat_field: ConfigPath | None = None
-    """Flat field of this camera (.npz), folded into the limits."""
 
     @property
     def silence_s(self) -> float:

@@ -7,7 +7,16 @@ from pydantic import Field, model_validator
 
 from station.config.table import Table
 
-__all__ = ["ChunkEncoder", "EncoderBase", "EncoderConfig", "LineConfig", "LineSpeed", "ModbusEncoder", "ZeroMqEncoder"]
+__all__ = [
+    "ChunkEncoder",
+    "EncoderBase",
+    "EncoderConfig",
+    "LineConfig",
+    "LineSpeed",
+    "ModbusEncoder",
+    "RollConfig",
+    "ZeroMqEncoder",
+]
 
 
 class EncoderBase(Table):
@@ -91,6 +100,15 @@ EncoderConfig: TypeAlias = Annotated[
 ]
 
 
+class RollConfig(Table):
+    """A roll that touches the strip: what is wrong with its surface comes again at every turn."""
+
+    name: Annotated[str, Field(pattern=r"^\S(.{0,62}\S)?$")]
+    """As reports shall call it."""
+    diameter_mm: Annotated[float, Field(ge=10, le=5000)]
+    """As last ground; before a reduction of the strip, times its elongation."""
+
+
 class LineConfig(Table):
     """The line as a whole."""
 
@@ -98,6 +116,8 @@ class LineConfig(Table):
     """Who counts the strip's way; without it there are no positions."""
     stale_after_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     """A counter that was not heard for so long gives no position, rather than an old one."""
+    rolls: Annotated[tuple[RollConfig, ...], Field(max_length=1000)] = ()
+    """What repeat distances of defects are matched to, in coil reports."""
 
     @model_validator(mode="after")
     def _is_heard_in_time(self) -> Self:
@@ -106,4 +126,11 @@ class LineConfig(Table):
                 f"encoder is read {self.encoder.poll_hz:g} times a second and stale after {self.stale_after_s:g} s:"
                 " two readings must fit in, raise one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rolls_differ(self) -> Self:
+        names = [roll.name for roll in self.rolls]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"[[line.rolls]] name: {', '.join(sorted(twice))} is used twice")
         return self

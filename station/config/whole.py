@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from station.config.calibration import CalibrationConfig
 from station.config.cameras import CameraConfig, GenicamBase, device_of
 from station.config.line import ChunkEncoder, LineConfig
 from station.config.table import ConfigPath, Name, Table
@@ -31,6 +32,9 @@ __all__ = [
     "TensorRtConfig",
     "VerdictConfig",
 ]
+
+
+Sigmas: TypeAlias = Annotated[float, Field(ge=0, le=20)]
 
 
 class StationConfig(Table):
@@ -61,8 +65,8 @@ class RegionsConfig(Table):
     """Part of the background that a pixel must differ from it."""
     offset_levels: Annotated[float, Field(ge=0, le=255)] = 8.0
     """Least margin, in 8-bit grey levels, also for uint16."""
-    noise_sigmas: Annotated[float, Field(ge=0, le=20)] = 5.0
-    """Least margin in standard deviations of the local noise and texture."""
+    noise_sigmas: Sigmas | Annotated[tuple[Sigmas, ...], Field(min_length=1, max_length=64)] = 5.0
+    """Least margin in standard deviations of the local noise and texture: one, or one a zone of equal width across."""
     background_px: Annotated[int, Field(ge=8, le=1024)] = 144
     """Window of the median that keeps defects out of the background; about twice the widest of them."""
     update_every_frames: Annotated[int, Field(ge=1, le=10_000)] = 32
@@ -290,6 +294,7 @@ class Config(BaseSettings):
     station: StationConfig = StationConfig()
     camera: Annotated[tuple[CameraConfig, ...], Field(min_length=1, max_length=16)]
     line: LineConfig = LineConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     regions: RegionsConfig = RegionsConfig()
     engine: EngineConfig = OnnxRuntimeConfig()
     verdict: VerdictConfig = VerdictConfig()

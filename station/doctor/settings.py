@@ -33,7 +33,7 @@ def check_model(config: Config, path: Path) -> Iterator[Check]:
         card, sha256 = _run_model(config)
         Judge(config.verdict, card)
         for camera in config.camera:
-            open_flat_field(camera)
+            open_flat_field(config, camera)
     except StationError as fault:
         yield Check("fault", "model", str(fault), f"station check --config {quote(str(path))}")
         return

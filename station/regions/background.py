@@ -36,6 +36,7 @@ class Background:
         self._cell_gain = cell_gain
         self._window = max(3, 2 * round(config.background_px / config.scale / config.cell_px / 2) + 1)
         self._follow = 1 - math.exp(-config.update_every_frames / config.time_constant_frames)
+        self._sigmas = _across(config.noise_sigmas, grid_shape[1])
         self._mean = np.empty(grid_shape, np.float32)
         self._deviation = np.empty(grid_shape, np.float32)
 
@@ -56,7 +57,7 @@ class Background:
     def limits(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the low and the high limit of each cell, int32, in 1/256 level."""
         config = self._config
-        margin = np.maximum(config.noise_sigmas * self.noise, config.offset_levels)
+        margin = np.maximum(self._sigmas * self.noise, config.offset_levels)
         low = self.level * (1 - config.contrast) - margin
         high = self.level * (1 + config.contrast) + margin
         if config.polarity == "bright":
@@ -79,6 +80,12 @@ class Background:
         level = np.clip(mean, middle - _CLIP_LEVELS, middle + _CLIP_LEVELS)
         level = cv2.blur(level, (3, 3), borderType=cv2.BORDER_REPLICATE)
         return level, _median(noise * _NOISE_STEPS, self._window) / _NOISE_STEPS
+
+
+def _across(sigmas: float | tuple[float, ...], columns: int) -> NDArray[np.float32]:
+    """Return the margin of each column of cells: one for all, or one for each of the zones of equal width."""
+    zones = np.atleast_1d(np.asarray(sigmas, np.float32))
+    return zones[np.arange(columns) * len(zones) // columns]
 
 
 def _median(grid: NDArray[np.float32], window: int) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.flat_field import FlatField
-from shadowline.errors import CalibrationError
 from station.config import RegionsConfig
 from station.frame import Image
 from station.regions.background import Background, sample_level
@@ -20,31 +19,36 @@ from station.regions.merge import MAX_FRAGMENTS, merge, regions_of
 __all__ = ["ShadowFinder"]
 
 _SAMPLE_PITCH: Final = 32
+_SIZES: Final = 2
 
 
 class ShadowFinder:
-    """The `RegionFinder` of the station. It keeps buffers for one size of frame and makes new ones for another.
+    """The `RegionFinder` of the station. It keeps buffers and background for the last two sizes of frame.
 
-    Making one loads the kernels. `flat_field` must be of the size of the frames: `find` raises `CalibrationError`
-    otherwise.
+    Two, since blocks of a line-scan camera come with and without rows of the block before. Making one loads the
+    kernels. `flat_field` must fit the size of the frames: `find` raises `CalibrationError` otherwise.
     """
 
     def __init__(self, config: RegionsConfig, flat_field: FlatField | None = None) -> None:
         load_kernels()
         self._config = config
         self._flat_field = flat_field
-        self._view: _View | None = None
+        self._views: list[_View] = []
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image` (H×W uint8 or uint16): new arrays, in order of falling area."""
-        if self._view is None or not self._view.fits(image):
-            self._view = _View(self._config, self._flat_field, image)
-        return self._view.find(image)
+        view = next((view for view in self._views if view.fits(image)), None)
+        if view is None:
+            view = _View(self._config, self._flat_field, image)
+            self._views = [view, *self._views[: _SIZES - 1]]
+        elif view is not self._views[0]:
+            self._views.reverse()
+        return view.find(image)
 
     def learn(self, image: Image) -> None:
         """Let the background follow `image`, the one that `find` was given last."""
-        if self._view is not None:
-            self._view.learn(image)
+        if self._views:
+            self._views[0].learn(image)
 
 
 class _View:
@@ -133,13 +137,8 @@ class _View:
         """Give the flat field to the scanner and return its mean in each cell."""
         if flat_field is None:
             return 1.0
-        if flat_field.gain.shape != self._shape:
-            raise CalibrationError(
-                f"the flat field is {_size(flat_field.gain.shape)} and the frame {_size(self._shape)}: "
-                "calibrate at the size the camera delivers"
-            )
         gain = np.empty(small, np.float32)
-        cv2.resize(flat_field.gain, small[::-1], gain, interpolation=cv2.INTER_AREA)
+        cv2.resize(flat_field.over(self._shape), small[::-1], gain, interpolation=cv2.INTER_AREA)
         self._scanner.set_gain(gain)
         return _cell_means(gain, self._config.cell_px)
 
@@ -158,7 +157,3 @@ def _cell_means(gain: NDArray[np.float32], cell_px: int) -> NDArray[np.float32]:
     widths = np.diff([*columns, gain.shape[1]])
     means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
     return means
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}×{shape[0]} px"

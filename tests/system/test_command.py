@@ -15,7 +15,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from calibration import FlatField, save_flat_field
+from calibration import Binding, CalibrationStore
 from tests.system.lines import listening
 from tests.tiny import CARD, write_model
 
@@ -251,8 +251,11 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_bad_start_is_one_clear_line(tmp_path: Path) -> None:
-    save_flat_field(FlatField(np.ones((20, 30), np.float32)), tmp_path / "small.npz")
-    simulated = f'[{{"name":"a","type":"simulated","flat_field":"{tmp_path}/small.npz"}}]'
+    binding, gain = Binding(camera="", width_px=30, height_px=20), np.ones((20, 30), np.float32)
+    small = CalibrationStore(tmp_path / "small")
+    small.save("flat-field", "a", binding, {"level": 100.0}, {"gain": gain, "dark": gain}, {})
+    simulated = '[{"name":"a","type":"simulated"}]'
+    calibrated = {"STATION__CAMERA": simulated, "STATION__CALIBRATION__FOLDER": str(small.folder)}
     (tmp_path / "cut.onnx").write_bytes(b"\x08\x07not an onnx file")
     (tmp_path / "empty").mkdir()
     replay = '[{{"name":"a","type":"replay","path":"{}"}}]'
@@ -261,7 +264,7 @@ def test_a_bad_start_is_one_clear_line(tmp_path: Path) -> None:
         "cut.onnx": {"STATION__ENGINE__MODEL": str(tmp_path / "cut.onnx")},
         "did you mean threads": {"STATION__ENGINE__TREADS": "2"},
         "not a label of the model": {"STATION__VERDICT__RULES": '{"scratch":{}}'},
-        "made for 30×20 frames, but camera a delivers 2048×1000": {"STATION__CAMERA": simulated},
+        "was made with width_px 30, but 2048 is configured; height_px 20, but 1000": calibrated,
         str(tmp_path / "empty"): {"STATION__CAMERA": replay.format(tmp_path / "empty")},
         str(tmp_path / "gone"): {"STATION__CAMERA": replay.format(tmp_path / "gone")},
     }

@@ -88,6 +88,8 @@ def test_an_inspection_carries_what_was_inspected() -> None:
             "novelty": None,
             "position_mm": None,
             "goes_on": False,
+            "box_mm": None,
+            "area_mm2": None,
         }
     ]
     assert json.loads(encode(MESSAGES["inspection.end"]))["defects"][0]["novelty"] == 12.345679

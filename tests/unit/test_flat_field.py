@@ -1,25 +1,14 @@
-"""A flat field survives its file, and every fault of the file is one clear line."""
-
-from pathlib import Path
+"""A flat field is a gain that a working camera can have, for the frames that it is made for."""
 
 import numpy as np
 import pytest
 
-from calibration import FlatField, load_flat_field, save_flat_field
+from calibration import FlatField
 from shadowline.errors import CalibrationError
 
 
 def gain(height: int = 30, width: int = 40) -> np.ndarray:
     return np.random.default_rng(1).uniform(0.5, 1.5, (height, width)).astype(np.float32)
-
-
-def test_round_trip_keeps_gain_and_notes(tmp_path: Path) -> None:
-    path = tmp_path / "flat.npz"
-    saved = FlatField(gain(), camera="top", lens="f/8 25 mm")
-    save_flat_field(saved, path)
-    loaded = load_flat_field(path)
-    assert np.array_equal(loaded.gain, saved.gain)
-    assert (loaded.camera, loaded.lens) == ("top", "f/8 25 mm")
 
 
 def test_gain_is_normalised_to_mean_one_and_read_only() -> None:
@@ -44,42 +33,42 @@ def test_an_impossible_gain_is_refused(bad: np.ndarray, words: str) -> None:
         FlatField(bad)
 
 
-def damaged_files(folder: Path) -> dict[str, Path]:
-    good = folder / "good.npz"
-    save_flat_field(FlatField(gain()), good)
-    content = {"schema_version": np.int64(1), "gain": gain(), "camera": np.str_("a"), "lens": np.str_("b")}
-    files = {name: folder / f"{name}.npz" for name in ("cut", "text", "empty", "old", "keyless", "pickle", "array")}
-    files["cut"].write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    files["text"].write_text("no flat field")
-    files["empty"].write_bytes(b"")
-    np.savez(files["old"], **{**content, "schema_version": np.int64(99)})
-    np.savez(files["keyless"], gain=gain())
-    np.savez(files["pickle"], allow_pickle=True, **{**content, "gain": np.array([{}], object)})
-    with files["array"].open("wb") as file:
-        np.save(file, gain())
-    corrupt = bytearray(good.read_bytes())
-    corrupt[len(corrupt) // 2] ^= 0xFF
-    files["corrupt"] = folder / "corrupt.npz"
-    files["corrupt"].write_bytes(bytes(corrupt))
-    files["missing"] = folder / "nowhere.npz"
-    files["folder"] = folder
-    return files
+def test_what_a_pixel_shows_in_the_dark_is_part_of_its_answer_at_the_level_it_was_made_at() -> None:
+    dark = np.zeros((30, 40), np.float32)
+    dark[3, 5] = 10
+    plain, dotted = (
+        FlatField.of({"gain": gain(), "dark": 0 * dark}, 100),
+        FlatField.of({"gain": gain(), "dark": dark}, 100),
+    )
+    assert dotted.gain[3, 5] - plain.gain[3, 5] == pytest.approx(0.1, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    "fault",
-    ["cut", "text", "empty", "old", "keyless", "pickle", "array", "corrupt", "missing", "folder"],
+    ("arrays", "level", "words"),
+    [
+        ({"gain": gain()}, 100.0, "without 'dark'"),
+        ({"gain": gain(), "dark": gain(3, 3)}, 100.0, "take it again"),
+        ({"gain": gain(), "dark": gain()}, 0.0, "take it again"),
+        ({"gain": gain(), "dark": gain() * np.nan}, 100.0, "not finite"),
+    ],
 )
-def test_every_fault_of_the_file_is_one_line_that_names_it(tmp_path: Path, fault: str) -> None:
-    path = damaged_files(tmp_path)[fault]
-    with pytest.raises(CalibrationError) as caught:
-        load_flat_field(path)
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
+def test_arrays_that_are_no_flat_field_are_refused(arrays: dict[str, np.ndarray], level: float, words: str) -> None:
+    with pytest.raises(CalibrationError, match=words):
+        FlatField.of(arrays, level)
 
 
-def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "flat.npz"
-    with pytest.raises(CalibrationError, match=r"nowhere.*flat\.npz"):
-        save_flat_field(FlatField(gain()), path)
+def test_one_row_holds_for_frames_of_any_height() -> None:
+    field = FlatField(gain(1))
+    assert np.array_equal(field.over((7, 40)), np.repeat(field.gain, 7, 0))
+
+
+def test_rows_of_the_frame_before_stand_on_top_with_their_own_gain() -> None:
+    field = FlatField(gain(), overlap_rows=4)
+    assert np.array_equal(field.over((30, 40)), field.gain)
+    assert np.array_equal(field.over((34, 40)), np.concatenate([field.gain[-4:], field.gain]))
+
+
+@pytest.mark.parametrize("shape", [(29, 40), (35, 40), (30, 41)])
+def test_frames_of_another_size_are_refused_with_both_sizes(shape: tuple[int, int]) -> None:
+    with pytest.raises(CalibrationError, match=rf"40×30 px and the frame {shape[1]}×{shape[0]} px"):
+        FlatField(gain(), overlap_rows=4).over(shape)

@@ -357,7 +357,7 @@ def test_a_read_only_cache_is_read_and_never_written(cache: PlanCache) -> None:
     with another_process(cache) as process:
         assert hear(process) == "building"
     add(cache, OTHER_KEY)
-    for folder in (cache.folder, *cache.folder.parents[:3]):
+    for folder in (cache.folder, *cache.folder.parents[:4]):
         folder.chmod(0o755)
     assert in_child("print(cache.find(OTHER_KEY).read_engine() == ENGINE, cache.damaged())", cache, *before) == (
         "True {}\n"

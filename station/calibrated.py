@@ -1,0 +1,66 @@
+"""Everything that is calibrated of one camera, as its folder has it in use. Main thread."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from calibration import CalibrationStore, FlatField, Kind, Record
+from calibration.geometry import Geometry
+from shadowline.errors import CalibrationError
+from station.binding import find_calibration
+from station.config import CameraConfig, Config, RegionsConfig
+from station.event import Scale
+from station.flat_field import open_flat_field
+from station.limit import open_limit
+
+__all__ = ["Calibrated", "calibration_id", "open_calibration", "scale_of"]
+
+_USED: tuple[Kind, ...] = ("flat-field", "geometry", "limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What one camera uses; None, or the configuration's own limits, where it was not calibrated."""
+
+    flat_field: FlatField | None
+    geometry: Geometry | None
+    regions: RegionsConfig
+    records: tuple[Record, ...]
+
+
+def open_calibration(config: Config, camera: CameraConfig) -> Calibrated:
+    """Return what `camera` uses. Raises `CalibrationError` for what is damaged or can't be its own."""
+    found = {kind: find_calibration(config, camera, kind) for kind in _USED}
+    return Calibrated(
+        open_flat_field(config, camera),
+        _open_geometry(config, camera, found["geometry"]),
+        open_limit(config, camera),
+        tuple(record for record in found.values() if record is not None),
+    )
+
+
+def scale_of(camera: CameraConfig, calibrated: Calibrated) -> Scale:
+    """Return what turns that camera's pixels into millimetres; without a configured pitch the geometry gives one."""
+    pitch_mm, geometry = camera.pitch_mm, calibrated.geometry
+    return Scale(geometry.mm_per_px[1] if pitch_mm is None and geometry is not None else pitch_mm, geometry)
+
+
+def calibration_id(calibrated: Mapping[str, Calibrated]) -> str | None:
+    """Return the first 12 digits of the SHA-256 of all that is in use; None where nothing is."""
+    hashes = [record.sha256 for one in calibrated.values() for record in one.records]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12] if hashes else None
+
+
+def _open_geometry(config: Config, camera: CameraConfig, record: Record | None) -> Geometry | None:
+    if record is None or config.calibration.folder is None:
+        return None
+    try:
+        geometry = Geometry.from_arrays(CalibrationStore(config.calibration.folder).arrays(record))
+    except CalibrationError as error:
+        raise CalibrationError(f"camera {camera.name}: {record.title}: {error}") from None
+    if camera.overlap_rows and geometry.height_px is not None:
+        raise CalibrationError(
+            f"camera {camera.name}: {record.title} is of whole frames, but overlap_rows = {camera.overlap_rows}: "
+            "take the line-scan form (station calibrate geometry --line-scan)"
+        )
+    return geometry

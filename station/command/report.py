@@ -1,0 +1,79 @@
+"""`station report`: what was inspected of a coil, and what was found. Main thread."""
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibration.periodic import Roll
+from shadowline.errors import ConfigError
+from station.command.options import ConfigFile
+from station.config import Config
+from station.config_file import load
+from station.event import Message
+from station.report import CoilRecord, CoilReport, hear_messages, make_report, read_messages, write_report
+
+__all__ = ["report"]
+
+
+def report(
+    coil: Annotated[str, typer.Argument(help="Number or name of the coil, as it was begun.")],
+    events: Annotated[
+        Path | None, typer.Option(help="File of events: what `station watch --json` printed, a line each.")
+    ] = None,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="Listen to the running station until the coil ends.")
+    ] = False,
+    folder: Annotated[Path, typer.Option("--to", help="Folder for the report's three files.")] = Path(),
+    config: ConfigFile = Path("config.toml"),
+) -> None:
+    """Write the report of a coil: HTML to read, CSV of its defects, JSON of all figures.
+
+    Rolls are those of [[line.rolls]] in the configuration. With --listen, Ctrl-C ends the listening and writes what is
+    there. Exit code 1 when some of the coil was not inspected.
+    """
+    if (events is None) == (not listen):
+        raise ConfigError("name a file with --events, or listen to the station with --listen: one of the two")
+    settings = load(config) if listen or config.exists() else None
+    record = CoilRecord(coil, {camera.name: camera.reach_mm for camera in settings.camera} if settings else {})
+    messages = read_messages(events) if events is not None else _listen(settings, record)
+    with suppress(KeyboardInterrupt):
+        for message in messages:
+            record.take(message)
+    made = make_report(record, _rolls(settings))
+    written = write_report(made, {name: camera.defects for name, camera in sorted(record.cameras.items())}, folder)
+    _tell(made, written)
+    if made.length_mm - made.inspected_mm >= 0.5:
+        raise typer.Exit(1)
+
+
+def _listen(settings: Config | None, record: CoilRecord) -> Iterator[Message | None]:
+    """Yield what the station publishes until the coil has ended."""
+    if settings is None:
+        return
+    with closing(hear_messages(settings.publish.endpoint)) as messages:
+        typer.echo(f"listening to {settings.publish.endpoint} until coil {record.coil} ends", err=True)
+        for message in messages:
+            yield message
+            if record.ended:
+                return
+
+
+def _rolls(settings: Config | None) -> list[Roll]:
+    return [Roll(roll.name, roll.diameter_mm) for roll in settings.line.rolls] if settings else []
+
+
+def _tell(made: CoilReport, written: list[Path]) -> None:
+    missed_mm = made.length_mm - made.inspected_mm
+    typer.echo(f"coil {made.coil}: {made.length_mm / 1e3:.3f} m, of which {missed_mm / 1e3:.3f} m not inspected")
+    for label, count in made.defects.items():
+        typer.echo(f"  {count} {label}")
+    for repeat in made.repeats:
+        rolls = " or ".join(repeat.rolls) or "no roll of the configuration"
+        typer.echo(f"  {repeat.marks} marks every {repeat.distance_mm:.2f} mm: {rolls}")
+    for note in made.notes:
+        typer.echo(f"  {note}")
+    for path in written:
+        typer.echo(path)

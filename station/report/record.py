@@ -1,0 +1,179 @@
+"""What the messages of a station say about one coil, camera by camera. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from station.coverage import GAP, NO_POSITION, OFFLINE, Coverage, Span
+from station.event import CoverageEvent, DefectRecord, Heartbeat, InspectionEvent, Message, Numbered, StateEvent
+
+__all__ = ["CameraRecord", "CoilRecord", "PlacedDefect"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDefect:
+    """A defect and the frame that shows it."""
+
+    camera: str
+    sequence: int
+    captured_ns: int
+    model: str
+    seen_before: bool
+    """The strip had gone back: this was in a frame before."""
+    defect: DefectRecord
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is told here for the first time."""
+        return not self.defect.goes_on and not self.seen_before
+
+
+class CameraRecord:
+    """What one camera said of the coil."""
+
+    def __init__(self, coil: str, reach_mm: float) -> None:
+        self.spans: list[Span] = []
+        self.defects: list[PlacedDefect] = []
+        self.outages: list[StateEvent] = []
+        self.verdicts: Counter[str] = Counter()
+        self.invalid: Counter[str] = Counter()
+        self.late = 0
+        self.seen_before = 0
+        self.worst_latency_ms = 0.0
+        self.width_px = 0
+        self.here = False
+        """The last frame with a position was of this coil."""
+        self.away = False
+        self._coil = coil
+        self._told: list[Span] = []
+        self._coverage = Coverage(reach_mm)
+
+    def take(self, event: InspectionEvent) -> bool:
+        """Note a frame; frames without a position belong to the coil of the one before. Return whether it was noted."""
+        self.spans += [span for span in self._coverage.take(event) if span.coil == self._coil]
+        if event.position is not None:
+            self.here = event.position.coil == self._coil
+        if self.here:
+            self._count(event)
+        return self.here
+
+    def note_state(self, event: StateEvent) -> None:
+        """Note a state of the camera, and its outage where that was in this coil."""
+        self._coverage.note_state(event)
+        self.away = event.state in ("offline", "ended")
+        if event.outage is not None and self.here:
+            self.outages.append(event)
+
+    def note_span(self, event: CoverageEvent) -> None:
+        """Note a stretch that the station has settled, which knew more than frames tell: how long the coil was."""
+        if event.coil == self._coil:
+            self._told.append(Span(event.coil, event.start_mm, event.end_mm, event.reason, event.ends_coil))
+
+    @property
+    def reached_mm(self) -> float:
+        """How far the camera has seen the coil."""
+        if self._told and self._told[-1].ends_coil:
+            return self._told[-1].end_mm
+        return max([self._coverage.reached_mm if self.here else 0.0, *(span.end_mm for span in self.spans)])
+
+    def spans_of(self, length_mm: float) -> list[Span]:
+        """Return the spans from 0 to the end of the coil; nothing may be noted thereafter."""
+        if self.here:
+            self.spans += [span for span in self._coverage.close(length_mm) if span.coil == self._coil]
+        told_mm = self._told[-1].end_mm if self._told else 0.0
+        beyond = [replace(span, start_mm=max(span.start_mm, told_mm)) for span in self.spans if span.end_mm > told_mm]
+        self.spans = [*self._told, *(beyond if told_mm < length_mm else ())]
+        self._told.clear()
+        end_mm = self.spans[-1].end_mm if self.spans else 0.0
+        if end_mm < length_mm:
+            reason = OFFLINE if self.away else NO_POSITION if self.verdicts and not self.spans else GAP
+            self.spans.append(Span(self._coil, end_mm, length_mm, reason, True))
+        return self.spans
+
+    def _count(self, event: InspectionEvent) -> None:
+        before = event.position is not None and event.position.reversed
+        self.verdicts[event.verdict] += 1
+        self.seen_before += before
+        if event.verdict == "invalid":
+            self.invalid[event.reason] += 1
+        self.late += event.late
+        self.worst_latency_ms = max(self.worst_latency_ms, event.latency_ms)
+        if event.size_px is not None:
+            self.width_px = event.size_px[0]
+        about = (event.camera, event.sequence, event.captured_ns, event.origin.model, before)
+        self.defects += [PlacedDefect(*about, defect) for defect in event.defects]
+
+
+@dataclass
+class CoilRecord:
+    """Takes a station's messages in their order and keeps what concerns one coil, in its last run of the station."""
+
+    coil: str
+    reaches_mm: dict[str, float] = field(default_factory=dict)
+    """Where each camera looks, as configured; 0 of the others."""
+    cameras: dict[str, CameraRecord] = field(default_factory=dict)
+    origins: dict[str, set[str]] = field(default_factory=dict)
+    """Every `station`, `run`, `model`, `config` and `calibration` that frames of the coil name."""
+    first_ns: int = 0
+    last_ns: int = 0
+    unheard: int = 0
+    """Messages that were published while the coil ran and are not here."""
+    foreign: int = 0
+    """Lines that are no message of a station."""
+    restarts: int = 0
+    """How often the station began anew within the coil; what it saw before is left out, its zero was another."""
+    _run: str = ""
+    _last_event: int = 0
+
+    def take(self, message: Message | None) -> None:
+        """Note a message; None is one that could not be read."""
+        if message is None:
+            self.foreign += 1
+            return
+        self._follow_run(message.origin.run)
+        if isinstance(message, Heartbeat):
+            for name in message.ledger:
+                self._camera(name)
+            return
+        self._count_events(message)
+        if isinstance(message, StateEvent):
+            self._camera(message.camera).note_state(message)
+        elif isinstance(message, CoverageEvent):
+            self._camera(message.camera).note_span(message)
+        elif isinstance(message, InspectionEvent) and self._camera(message.camera).take(message):
+            self._note_origin(message)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a frame of the coil came."""
+        return bool(self.first_ns)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every camera shows another coil by now, or is away."""
+        return self.begun and not any(camera.here and not camera.away for camera in self.cameras.values())
+
+    def _camera(self, name: str) -> CameraRecord:
+        if name not in self.cameras:
+            self.cameras[name] = CameraRecord(self.coil, self.reaches_mm.get(name, 0.0))
+        return self.cameras[name]
+
+    def _follow_run(self, run: str) -> None:
+        if self._run and run != self._run:
+            if self.begun:
+                self.restarts += 1
+            self.cameras.clear()
+            self.origins.clear()
+            self.first_ns = self.last_ns = self.unheard = self._last_event = 0
+        self._run = run
+
+    def _count_events(self, message: Numbered) -> None:
+        if self._last_event and self.begun and not self.ended:
+            self.unheard += max(0, message.event - self._last_event - 1)
+        self._last_event = message.event
+
+    def _note_origin(self, event: InspectionEvent) -> None:
+        self.first_ns = min(self.first_ns or event.captured_ns, event.captured_ns)
+        self.last_ns = max(self.last_ns, event.captured_ns)
+        for key in ("station", "run", "model", "config", "calibration"):
+            if value := getattr(event.origin, key):
+                self.origins.setdefault(key, set()).add(value)
