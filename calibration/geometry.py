@@ -58,9 +58,12 @@ class Geometry:
         (left, right), (top, bottom) = at[0, :2], at[1, 2:]
         return np.stack([left, top, right - left, bottom - top], axis=1)
 
-    def areas_mm2(self, area: NDArray[np.int32], box: NDArray[Any]) -> NDArray[np.float64]:
-        """Return square millimetres [n] of regions of `area` [n] pixels, in the mean as large as those of `box`."""
-        return np.asarray(area * self.boxes_mm(box)[:, 2:].prod(axis=1) / box[:, 2:].prod(axis=1))
+    def areas_mm2(self, area: NDArray[np.int32], box: NDArray[Any], box_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return square millimetres [n] of regions of `area` [n] pixels, in the mean as large as those of `box`.
+
+        `box_mm` is what `boxes_mm` gave for it.
+        """
+        return np.asarray(area * box_mm[:, 2:].prod(axis=1) / box[:, 2:].prod(axis=1))
 
     def row_mm(self, y: float) -> float:
         """Return how far along the strip the pixel edge `y` is, in the middle column, from the frame's first row."""

@@ -317,9 +317,10 @@ def _records(defects: Sequence[Defect], position: Position | None, scale: Scale)
     areas: list[float | None] = [None] * len(defects)
     if geometry is not None and defects:
         boxes_px = np.array([defect.box_px for defect in defects], np.int32)
-        boxes = geometry.boxes_mm(boxes_px).round(3).tolist()
+        boxes_mm = geometry.boxes_mm(boxes_px)
+        boxes = boxes_mm.round(3).tolist()
         areas_px = np.array([defect.area_px for defect in defects], np.int32)
-        areas = geometry.areas_mm2(areas_px, boxes_px).round(3).tolist()
+        areas = geometry.areas_mm2(areas_px, boxes_px, boxes_mm).round(3).tolist()
     for defect, box_mm, area_mm2 in zip(defects, boxes, areas, strict=True):
         yield DefectRecord(
             defect.label,

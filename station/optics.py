@@ -25,6 +25,9 @@ __all__ = ["Optics", "Target", "find_baseline", "load_baseline", "open_baselines
 
 logger = logging.getLogger(__name__)
 
+_LEAST_NS = 250_000_000
+"""Least time between samples: beyond 80 frames a second they are farther apart, so that judging costs a core little."""
+
 Target: TypeAlias = Literal["strip", "plate"]
 
 
@@ -79,7 +82,7 @@ class _Watched:
     room: Image
     steps: Iterator[int]
     to_go: int = 1
-    tick_ns: int = 0
+    tick_ns: int = -_LEAST_NS
     complaint: str = ""
 
 
@@ -117,7 +120,7 @@ class Optics:
         if watched is None or watched.health is None:
             return
         watched.to_go -= 1
-        if watched.to_go > 0 or self._given.is_set():
+        if watched.to_go > 0 or self._given.is_set() or frame.captured_tick_ns < watched.tick_ns + _LEAST_NS:
             return
         watched.to_go = next(watched.steps)
         if watched.room.shape != frame.image.shape or watched.room.dtype != frame.image.dtype:

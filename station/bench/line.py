@@ -114,9 +114,9 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> str:
     raise RuntimeError(f"the station did not start:\n{log}")
 
 
-def measure_flood(regions: int) -> dict[str, Any]:
+def measure_flood(regions: int, tables: str = "") -> dict[str, Any]:
     """Return `fps` with a camera that is always ready, and resident memory at the start and end of it."""
-    with running(regions, 0, b"heartbeat") as line:
+    with running(regions, 0, b"heartbeat", tables) as line:
         first, start_mib = _beat(line), line.rss_mib
         last = first
         while last.published_ns - first.published_ns < _FLOOD_S * 1e9:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from station.bench.calibration import measure_calibration
 from station.bench.cameras import measure_cameras
 from station.bench.line import measure_flood, measure_paced, run_user_script
 from station.bench.regions import measure_regions
@@ -42,6 +43,8 @@ def measure() -> dict[str, Any]:
         figures["pipeline"][str(regions)] = {"fps": flood["fps"]} | measure_paced(regions)
     progress.print("one camera and four …")
     figures["cameras"] = measure_cameras()
+    progress.print("with and without calibration …")
+    figures["calibration"] = measure_calibration()
     progress.print("models swapped under way …")
     figures["swap"] = measure_swaps()
     for regions in _SCRIPT_REGIONS:
@@ -88,6 +91,7 @@ def show(figures: dict[str, Any]) -> None:
         "event_us",
         "overhead_us",
         "cameras",
+        "calibration",
         "swap",
         "user_script",
         "rss_mib",

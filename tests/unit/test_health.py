@@ -1,3 +1,4 @@
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -239,8 +240,11 @@ def test_a_frame_of_another_size_is_refused() -> None:
         _settled(SMALL).observe(np.zeros((480, 640), np.uint8), 0)
 
 
+_seconds = itertools.count()
+
+
 def _frame(image: Picture) -> Frame:
-    return Frame("cam1", 1, image, 0, 0)
+    return Frame("cam1", 1, image, 0, next(_seconds) * 1_000_000_000)
 
 
 def _wait(until: Callable[[], bool]) -> None:
