@@ -21,14 +21,18 @@ from station.verdict import Defect, Verdict
 __all__ = ["Inspector"]
 
 
+_NO_REGIONS = Regions.none()
+_NONE_GOES_ON = np.empty(0, np.bool_)
+
+
 @dataclass(slots=True)
 class _Look:
     """One frame on its way: what was found in it, and why it can't be judged."""
 
     frame: Frame
     stages: Stages
-    regions: Regions = field(default_factory=Regions.none)
-    goes_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    regions: Regions = _NO_REGIONS
+    goes_on: NDArray[np.bool_] = field(default_factory=lambda: _NONE_GOES_ON)
     crops: NDArray[np.uint8] | None = None
     answers: Answers | None = None
     reason: InvalidReason | None = None

@@ -45,6 +45,9 @@ class Overlap:
         A region that lies in the repeated rows alone and was told is dropped. One that reaches beyond them was cut
         there: it comes whole here, marked as going on. Nothing is ever held back for a next block that may not come.
         """
+        if not frame.overlap_rows:
+            self._boxes, self._rows, self._sequence = regions.box, frame.image.shape[0], frame.sequence
+            return regions, np.zeros(len(regions), np.bool_)
         shared = self._covered(frame, regions)
         again = (shared >= _SAME) & (regions.box[:, 1] + regions.box[:, 3] <= frame.overlap_rows)
         self._boxes, self._rows, self._sequence = regions.box, frame.image.shape[0], frame.sequence
@@ -53,8 +56,7 @@ class Overlap:
 
     def _covered(self, frame: Frame, regions: Regions) -> NDArray[np.float64]:
         """Return the part of each box's repeated rows that a box of the block before covers most."""
-        follows = frame.overlap_rows and frame.sequence == self._sequence + 1
-        if not follows or not len(self._boxes) or not len(regions):
+        if frame.sequence != self._sequence + 1 or not len(self._boxes) or not len(regions):
             return np.zeros(len(regions))
         before = _corners(self._boxes) - np.array([0, 1, 0, 1]) * (self._rows - frame.overlap_rows)
         own = np.minimum(_corners(regions.box), np.array([1 << 30, frame.overlap_rows] * 2))
