@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from station.binding import find_calibration
+from station.calibrated import open_calibration
 from station.command.options import ConfigFile
 from station.config import (
     AravisConfig,
@@ -21,7 +21,6 @@ from station.config import (
 )
 from station.config_file import load
 from station.engine import OpenEngine, open_engine
-from station.flat_field import open_flat_field
 from station.verdict import Judge
 
 __all__ = ["check"]
@@ -35,7 +34,7 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
         engine = opened.engine
         judge = Judge(settings.verdict, engine.card)
         for camera in settings.camera:
-            open_flat_field(settings, camera)
+            open_calibration(settings, camera)
         _explain(console, settings, opened, judge)
     console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
 
@@ -60,9 +59,11 @@ def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
     for camera in config.camera:
-        flat_field = find_calibration(config, camera, "flat-field")
-        told = f"flat field {flat_field.number} of {flat_field.made[:10]}" if flat_field else "no flat field"
-        table.add_row("camera", f"{camera.name}: {camera.type}{_source(camera)}, {told}")
+        used = ", ".join(
+            f"{one.kind} {one.number} of {one.made[:10]}" for one in open_calibration(config, camera).records
+        )
+        table.add_row("camera", f"{camera.name}: {camera.type}{_source(camera)}")
+        table.add_row("", f"calibrated: {used or 'no'}")
         silence = "never" if camera.silence_s == float("inf") else f"after {camera.silence_s:g} s without a picture"
         table.add_row("", f"offline {silence}, opened again every {camera.reconnect_s:g} s and more")
     if config.line.encoder is not None:

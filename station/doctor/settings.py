@@ -1,4 +1,4 @@
-"""Checks of the configuration: it can be read, its model runs, its rules and flat fields fit. Main thread."""
+"""Checks of the configuration: it can be read, its model runs, its rules and calibrations fit. Main thread."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,10 +7,10 @@ from shlex import quote
 from engines import FakeEngine, OnnxRuntimeEngine
 from engines.model import ModelCard
 from shadowline.errors import ConfigError, StationError
+from station.calibrated import open_calibration
 from station.config import Config, FakeEngineConfig
 from station.config_file import load
 from station.doctor.base import Check
-from station.flat_field import open_flat_field
 from station.verdict import Judge
 
 __all__ = ["check_model", "read_settings"]
@@ -28,12 +28,12 @@ def read_settings(path: Path) -> tuple[Config | None, Check]:
 
 
 def check_model(config: Config, path: Path) -> Iterator[Check]:
-    """Run the model on the CPU, where every model file runs, and hold rules and flat fields against it."""
+    """Run the model on the CPU, where every model file runs, and hold rules and calibrations against it."""
     try:
         card, sha256 = _run_model(config)
         Judge(config.verdict, card)
         for camera in config.camera:
-            open_flat_field(config, camera)
+            open_calibration(config, camera)
     except StationError as fault:
         yield Check("fault", "model", str(fault), f"station check --config {quote(str(path))}")
         return
