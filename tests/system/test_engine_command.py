@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[list[str | Path], str]] = {
     ),
     "a cache that can't be made": ([FP32, *CPU, "--cache", "/proc/plans"], "can't write to the plan cache"),
     "a place that can't be written": ([FP32, *CPU, "--out", "/proc/out.onnx"], "/proc/out.onnx: can't be written"),
-    "a folder without pictures": ([FP32, *CPU, "--crops", ROOT / "docs"], "no picture there"),
+    "a folder without pictures": ([FP32, *CPU, "--crops", ROOT / "station"], "no picture there"),
     "a folder that is not there": ([FP32, *CPU, "--crops", "/none"], "/none: "),
     "a converted file that is to become another": (
         [shipped_model(), *CPU, "--precision", "fp16"],

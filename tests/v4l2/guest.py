@@ -37,12 +37,12 @@ _INIT = """#!/busybox sh
 /busybox mount -t sysfs sys /sys
 for module in /modules/*; do /busybox insmod $module; done
 /busybox mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /host
-/busybox mount -t tmpfs tmp /host/tmp
+/busybox mount -t tmpfs tmp /host/mnt
 /busybox mount -t devtmpfs dev /host/dev
 /busybox mount --move /proc /host/proc
 /busybox mount --move /sys /host/sys
 /busybox sh /devices
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$REPOSITORY
+export TMPDIR=/mnt PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$REPOSITORY
 /busybox chroot /host $PYTHON -m tests.v4l2.inside >/host/dev/ttyS1
 /busybox poweroff -f
 """

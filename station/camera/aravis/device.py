@@ -168,11 +168,15 @@ class AravisDevice:
         return kind(f"{self._who}: {_text(error)}")
 
     def leave(self) -> None:
-        """Stop the pictures, or cut off a device that is dead or not ours. Its stream is closed next, then itself."""
+        """Stop the pictures and give up control of a device that answers, then cut it off.
+
+        Its stream is closed next, then itself: a device that dies meanwhile would hold up each of their calls.
+        """
         with contextlib.suppress(self.error):
             if self.is_ours and self._answers():
                 self.camera.stop_acquisition()
-                return
+                if self.is_gige:
+                    self._device.leave_control()
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 cut_off(self._descriptor)
