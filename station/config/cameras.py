@@ -254,30 +254,9 @@ class AravisConfig(GenicamBase):
         return self
 
 
-class GenTlConfig(GenicamBase):
-    """Any camera with a GenTL producer (`.cti`) of its maker, through genicam."""
+class NamedGenicamBase(GenicamBase):
+    """What finds a device among those that a maker's software sees."""
 
-    type: Literal["gentl"]
-    producer: ConfigPath
-    """The maker's `.cti` file."""
-    serial: str | None = None
-    """Serial number of the device."""
-    user_name: str | None = None
-    """`user_defined_name` of the device."""
-
-    @model_validator(mode="after")
-    def _one_way_to_find_it(self) -> Self:
-        if [self.serial, self.user_name].count(None) != 1:
-            raise ValueError("name the device by serial or by user_name")
-        return self
-
-
-class BaslerConfig(GenicamBase):
-    """A Basler camera through pylon."""
-
-    type: Literal["basler"]
-    device_class: Literal["BaslerGigE", "BaslerUsb", "BaslerCamEmu"] = "BaslerGigE"
-    """The transport layer to look in; `BaslerCamEmu` is pylon's emulator."""
     serial: str | None = None
     """Serial number of the device."""
     user_name: str | None = None
@@ -288,6 +267,22 @@ class BaslerConfig(GenicamBase):
         if [self.serial, self.user_name].count(None) != 1:
             raise ValueError("name the device by serial or by user_name")
         return self
+
+
+class GenTlConfig(NamedGenicamBase):
+    """Any camera with a GenTL producer (`.cti`) of its maker, through genicam."""
+
+    type: Literal["gentl"]
+    producer: ConfigPath
+    """The maker's `.cti` file."""
+
+
+class BaslerConfig(NamedGenicamBase):
+    """A Basler camera through pylon."""
+
+    type: Literal["basler"]
+    device_class: Literal["BaslerGigE", "BaslerUsb", "BaslerCamEmu"] = "BaslerGigE"
+    """The transport layer to look in; `BaslerCamEmu` is pylon's emulator."""
 
 
 class OpenCvConfig(CameraBase):

@@ -78,6 +78,17 @@ def test_boxes_areas_and_positions_are_millimetres(tmp_path: Path) -> None:
     assert {len(event.origin.calibration or "") for event in events} == {12}
 
 
+def test_where_lower_rows_passed_earlier_positions_fall(tmp_path: Path) -> None:
+    save_geometry(tmp_path, make_geometry())
+    events = run(make_config(tmp_path, pitch_mm=-MM_PER_PX), 20).inspections
+    defects = [(event, defect) for event in events for defect in event.defects]
+    assert defects
+    for event, defect in defects:
+        assert event.position is not None
+        start = event.position.mm - defect.box_px[1] * MM_PER_PX
+        assert defect.position_mm == pytest.approx((start, start - defect.box_px[3] * MM_PER_PX), abs=2e-3)
+
+
 def test_without_calibration_there_are_pixels_alone(tmp_path: Path) -> None:
     events = run(make_config(tmp_path), 5).inspections
     assert {event.origin.calibration for event in events} == {None}

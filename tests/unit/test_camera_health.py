@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from station.camera_health import CameraHealth
 from station.frame import Frame, InvalidReason, Missing
@@ -33,10 +32,24 @@ def test_it_is_well_again_when_the_bad_frames_are_five_seconds_old() -> None:
     assert 48 <= sum(complaints) <= 56
 
 
-@pytest.mark.parametrize("reason", [InvalidReason.OVERRUN])
-def test_what_the_line_did_is_no_fault_of_the_camera(reason: InvalidReason) -> None:
+def test_a_camera_at_the_limit_does_not_change_with_each_frame() -> None:
+    health = CameraHealth(0.1)
+    for _ in range(10):
+        health.count(GOOD, 0)
+    health.count(spoilt(InvalidReason.LOST, 2), 0)
+    for _ in range(15):
+        health.count(GOOD, SECOND)
+    health.count(GOOD, 2 * SECOND)
+    assert health.complaint  # 2 of 28 are below the limit, and above half of it
+    for _ in range(20):
+        health.count(GOOD, 2 * SECOND)
+    health.count(GOOD, 3 * SECOND)
+    assert health.complaint == ""
+
+
+def test_what_the_line_did_is_no_fault_of_the_camera() -> None:
     health = CameraHealth(0.0)
-    health.count(spoilt(reason), 0)
+    health.count(spoilt(InvalidReason.OVERRUN), 0)
     assert health.complaint == ""
 
 

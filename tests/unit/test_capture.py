@@ -29,6 +29,7 @@ class ScriptedCamera:
 
     def __init__(self, plays: list[list[Step]], clock: ManualClock) -> None:
         self.identities: list[str] = []
+        self.on_close: Callable[[], None] = lambda: None
         self._plays = plays
         self._clock = clock
         self.closed = 0
@@ -44,6 +45,7 @@ class ScriptedCamera:
 
     def __exit__(self, *failure: object) -> None:
         self.closed += 1
+        self.on_close()
 
     def exposures(self, timeout_s: float) -> Iterator[Exposure | None]:
         for step in self._plays.pop(0):
@@ -64,6 +66,7 @@ class Rig:
         self.states: list[str] = []
         self.outages: list[Outage] = []
         self.steps = 0
+        self.complaint = ""
         self.camera = ScriptedCamera(plays, self.clock)
         given = {"name": "top", "reconnect_s": 1e-6, "offline_after_s": 2.0} | settings
         self.capture = Capture(
@@ -76,6 +79,7 @@ class Rig:
             self.count_step,
             self.stop,
             lambda count, tick_ns: None if count is None else Position(float(count), count),
+            complaint=lambda: self.complaint,
         )
 
     def report(self, camera: str, state: str, reason: str, outage: Outage | None) -> None:
@@ -196,6 +200,26 @@ def test_another_device_in_the_old_ones_place_is_refused_until_the_right_one_is_
     assert len(rig.run()) == 2
     assert "offline: camera top: acme 8 answers in the place of acme 7" in rig.states
     assert rig.states[-2:] == ["online: back after 0.0 s unseen", END]
+
+
+def test_a_loss_is_told_before_the_camera_is_closed() -> None:
+    rig, seen = Rig([[exposure(0), CameraLost("gone")], []]), []
+    rig.camera.on_close = lambda: seen.append(rig.states[-1])
+    rig.run()
+    assert seen == ["offline: gone", END]
+
+
+def test_what_others_find_wrong_makes_it_degraded_and_each_change_is_told() -> None:
+    rig = Rig([[]])
+
+    def complaining(timeout_s: float) -> Iterator[Exposure | None]:
+        for number, complaint in enumerate(["", "optics: lamp", "optics: lamp", "optics: lamp; dirt", ""]):
+            rig.complaint = complaint
+            yield exposure(number)
+
+    rig.camera.exposures = complaining  # type: ignore[method-assign]
+    rig.run()
+    assert rig.states == ["online", "degraded: optics: lamp", "degraded: optics: lamp; dirt", "online", END]
 
 
 def test_a_triggered_camera_may_be_silent_for_ever() -> None:

@@ -271,9 +271,10 @@ def test_crops_of_each_camera_come_from_its_own_picture() -> None:
 
     def classify(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen.extend(crops.mean((1, 2, 3)).tolist())
-        return np.ones((len(crops), 1), np.float32)
+        bright = (crops.mean((1, 2, 3)) > 50).astype(np.float32)
+        return np.stack([bright, 1 - bright], 1)
 
-    engine = FakeEngine(("a",), classify, CropCut(size_px=16, context=1.0, min_side_px=16))
+    engine = FakeEngine(("bright", "dark"), classify, CropCut(size_px=16, context=1.0, min_side_px=16))
     with engine:
         model = Model(engine, Judge(VerdictConfig(), engine.card))
         finders = {name: FixedFinder(regions(2)) for name in ("one", "two")}
@@ -282,3 +283,4 @@ def test_crops_of_each_camera_come_from_its_own_picture() -> None:
         results = inspector.inspect(frames)
     assert seen == [10, 10, 90, 90]
     assert [result.crops.mean() for result in results if result.crops is not None] == [10, 90]
+    assert [[defect.label for defect in result.defects] for result in results] == [["dark"] * 2, ["bright"] * 2]
