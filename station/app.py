@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from station.binding import refuse_strangers
-from station.calibrated import open_calibration
+from station.calibrated import open_calibration, scale_of
 from station.camera import open_camera
 from station.capture import Capture
 from station.clock import Clock, HostClock
@@ -83,11 +83,13 @@ class Station:
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
         calibrated = {camera.name: open_calibration(self.config, camera) for camera in self.config.camera}
+        scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in self.config.camera}
         settings = self.config.calibration
         optics = Optics(open_baselines(self.config), settings.health, settings.health_every_frames)
         self._inspecting = Inspecting(
             self.config,
             calibrated,
+            scales,
             Origin(self.config.station.name, uuid.uuid4().hex[:12], "", self.config.sha256[:12]),
             self._queue,
             self.ledger,
@@ -100,7 +102,7 @@ class Station:
         )
         with ExitStack() as starting:
             publisher = Publisher(
-                self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
+                self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock, scales
             )
             self._start(starting, "publish", publisher.run, self._outbox.close)
             if self.config.metrics.enabled:

@@ -5,7 +5,6 @@ that was inspected or not, `model` when the model is changed, `heartbeat`. Each 
 `schema`; a change that an old reader would misread raises the version.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -39,12 +38,11 @@ __all__ = [
     "decode",
     "encode",
     "make_inspection_event",
+    "measure",
     "schema",
     "topic",
 ]
 
-
-Box: TypeAlias = tuple[float, float, float, float] | None
 
 CameraState: TypeAlias = Literal["starting", "online", "degraded", "offline", "ended"]
 
@@ -270,7 +268,7 @@ def make_inspection_event(
     budget_ms: float,
     scale: Scale = PIXELS,
 ) -> InspectionEvent:
-    """Return the event of `inspection`; its number and publish time are still 0."""
+    """Return the event of `inspection`; its number and publish time are still 0, and `measure` has not seen it."""
     about, stages = inspection.about, inspection.stages
     frame = about if isinstance(about, Frame) else None
     position = frame.position if frame else None
@@ -288,7 +286,7 @@ def make_inspection_event(
         budget_ms=budget_ms,
         latency_ms=round(inspection.latency_ns / 1e6, 3),
         size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
-        defects=tuple(_records(inspection.defects, position, scale)),
+        defects=tuple(_record(defect, position, scale) for defect in inspection.defects),
         stages_us=StageTimes(
             stages.wait_ns / 1e3,
             stages.regions_ns / 1e3,
@@ -310,46 +308,49 @@ def _locate(position: Position, scale: Scale) -> PositionRecord:
     return PositionRecord(round(position.mm, 3), scale.pitch_mm, position.count, position.coil, position.reversed)
 
 
-def _records(defects: Sequence[Defect], position: Position | None, scale: Scale) -> Iterator[DefectRecord]:
-    """Yield the record of each defect, in millimetres too where the camera is calibrated."""
+def _record(defect: Defect, position: Position | None, scale: Scale) -> DefectRecord:
+    along = None
+    if position is not None and scale.pitch_mm is not None:
+        _, y, _, height = defect.box_px
+        along = _along(position.mm, y * scale.pitch_mm, height * scale.pitch_mm)
+    return DefectRecord(
+        defect.label,
+        round(defect.confidence, 4),
+        defect.box_px,
+        defect.area_px,
+        round(defect.depth, 1),
+        None if defect.novelty is None else round(defect.novelty, 6),
+        along,
+        defect.goes_on,
+    )
+
+
+def _along(from_mm: float, start_mm: float, length_mm: float) -> tuple[float, float]:
+    return round(from_mm + start_mm, 3), round(from_mm + start_mm + length_mm, 3)
+
+
+def measure(event: InspectionEvent, scale: Scale) -> None:
+    """Put the defects of `event` into millimetres by the geometry of its camera, where that has one.
+
+    For the publish thread: many small array operations among busy threads would hold up the next frame.
+    """
     geometry = scale.geometry
-    boxes: list[Box] = [None] * len(defects)
-    areas: list[float | None] = [None] * len(defects)
-    if geometry is not None and defects:
-        boxes_px = np.array([defect.box_px for defect in defects], np.int32)
-        boxes_mm = geometry.boxes_mm(boxes_px)
-        boxes = boxes_mm.round(3).tolist()
-        areas_px = np.array([defect.area_px for defect in defects], np.int32)
-        areas = geometry.areas_mm2(areas_px, boxes_px, boxes_mm).round(3).tolist()
-    for defect, box_mm, area_mm2 in zip(defects, boxes, areas, strict=True):
-        yield DefectRecord(
-            defect.label,
-            round(defect.confidence, 4),
-            defect.box_px,
-            defect.area_px,
-            round(defect.depth, 1),
-            None if defect.novelty is None else round(defect.novelty, 6),
-            _along(defect, box_mm, position, scale.pitch_mm),
-            defect.goes_on,
-            box_mm,
-            area_mm2,
+    if geometry is None or not event.defects:
+        return
+    boxes_px = np.array([defect.box_px for defect in event.defects], np.int32)
+    areas_px = np.array([defect.area_px for defect in event.defects], np.int32)
+    boxes_mm = geometry.boxes_mm(boxes_px)
+    areas_mm2 = geometry.areas_mm2(areas_px, boxes_px, boxes_mm).round(3).tolist()
+    way = -1 if scale.pitch_mm is not None and scale.pitch_mm < 0 else 1
+    event.defects = tuple(
+        msgspec.structs.replace(
+            defect,
+            box_mm=box,
+            area_mm2=area_mm2,
+            position_mm=_along(event.position.mm, way * box[1], way * box[3]) if event.position else None,
         )
-
-
-def _along(
-    defect: Defect, box_mm: Box, position: Position | None, pitch_mm: float | None
-) -> tuple[float, float] | None:
-    """Return from where to where a defect lies along the line, by the geometry or by the pitch of rows."""
-    if position is None:
-        return None
-    if box_mm is not None:
-        way = -1 if pitch_mm is not None and pitch_mm < 0 else 1
-        start, length = way * box_mm[1], way * box_mm[3]
-    elif pitch_mm is not None:
-        start, length = defect.box_px[1] * pitch_mm, defect.box_px[3] * pitch_mm
-    else:
-        return None
-    return round(position.mm + start, 3), round(position.mm + start + length, 3)
+        for defect, box, area_mm2 in zip(event.defects, map(tuple, boxes_mm.round(3).tolist()), areas_mm2, strict=True)
+    )
 
 
 def topic(message: Message) -> str:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import msgspec
 
 from shadowline.errors import CalibrationError
-from station.calibrated import Calibrated, calibration_id, scale_of
+from station.calibrated import Calibrated, calibration_id
 from station.clock import Clock
 from station.config import Config, FakeEngineConfig
 from station.coverage import Coverage, Span
 from station.engine import OpenEngine, open_engine
-from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin, make_inspection_event
+from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin, Scale, make_inspection_event
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
@@ -45,6 +45,7 @@ class Inspecting:
         self,
         config: Config,
         calibrated: Mapping[str, Calibrated],
+        scales: Mapping[str, Scale],
         origin: Origin,
         queue: FrameQueue,
         ledger: Ledger,
@@ -60,7 +61,7 @@ class Inspecting:
         self.engine = EngineRecord("starting", (), "")
         self._config = config
         self._cameras = len(config.camera)
-        self._scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in config.camera}
+        self._scales = scales
         self._calibrated = calibrated
         self._queue = queue
         self._ledger = ledger

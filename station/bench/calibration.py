@@ -18,7 +18,7 @@ from station.bench.regions import draw_strip
 
 __all__ = ["measure_calibration"]
 
-_REGIONS, _ROUNDS = 3, 4
+_REGIONS, _ROUNDS = 3, 6
 _FRAMES = 24
 _MM_PER_PX = 0.5
 

@@ -206,9 +206,11 @@ def test_the_report_listens_until_the_coil_ends(tmp_path: Path) -> None:
             assert "listening" in process.stderr.readline()
             for coil in ("A", "B"):
                 ask(endpoint_of(config), Coil(coil))
-                seen = len(listener.inspections)
-                while len(listener.inspections) < seen + 200:
-                    listener.hear()
+                taken = 0
+                while taken < 200:
+                    message = listener.hear()
+                    position = message.position if isinstance(message, InspectionEvent) else None
+                    taken += position is not None and position.coil == coil
             out, errors = process.communicate(timeout=60)
         finally:
             process.kill()
