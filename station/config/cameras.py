@@ -15,6 +15,7 @@ __all__ = [
     "DropPolicy",
     "GenTlConfig",
     "GenicamBase",
+    "NamedGenicamBase",
     "OpenCvConfig",
     "PixelFormat",
     "PythonCameraConfig",
