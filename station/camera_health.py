@@ -29,7 +29,7 @@ class CameraHealth:
         self._max_share = max_share
         self._slots: deque[tuple[int, Counter[str]]] = deque()
         self.complaint = ""
-        """What is wrong, with figures, as `3 of 290 frames incomplete`; empty while all is well."""
+        """What is wrong, with figures, as `of the last 290 frames 3 incomplete`; empty while all is well."""
 
     def count(self, item: Frame | Missing, tick_ns: int) -> None:
         """Count what was announced at `tick_ns` and judge anew."""

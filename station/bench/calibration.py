@@ -1,14 +1,11 @@
 """What calibration costs the line: flooded with and without a flat field, a geometry and the watch over the optics."""
 
-import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration import Binding, CalibrationStore
 from calibration.geometry import CELL_PX, Geometry
@@ -36,9 +33,8 @@ def measure_calibration() -> dict[str, Any]:
 
 def _calibrate(folder: Path) -> None:
     """Write the calibrations of the bench's camera."""
-    shutil.rmtree(folder, ignore_errors=True)
     store = CalibrationStore(folder)
-    frames = list(_frames())
+    frames = [draw_strip(_REGIONS, seed) for seed in range(_FRAMES)]
     height, width = frames[0].shape
     binding = Binding(camera="", width_px=width, height_px=height)
     mean = cv2.GaussianBlur(np.mean(frames, axis=0, dtype=np.float32), (0, 0), 20)
@@ -55,7 +51,3 @@ def _calibrate(folder: Path) -> None:
     store.save("geometry", "top", binding, {}, Geometry(np.stack([x, y], -1), width, height).arrays(), {})
     baseline = take_baseline(frames)
     store.save("health", "top", binding, baseline.figures, baseline.arrays, {"target": "strip"})
-
-
-def _frames() -> Iterator[NDArray[np.uint8]]:
-    return (draw_strip(_REGIONS, seed) for seed in range(_FRAMES))
