@@ -1,7 +1,8 @@
 """The messages that leave the station, their JSON and its schema. Pure.
 
 Topics: `inspection.<camera>` one a frame, `state.<camera>` when a camera's state changes, `coverage.<camera>` for strip
-that was inspected or not, `model` when the model is changed, `heartbeat`. Each message names its schema and version in
+that was inspected or not, `model` when the model is changed, `service.<name>` when journal or archive get worse or
+well again, `loss` for numbers that the journal lacks, `heartbeat`. Each message names its schema and version in
 `schema`; a change that an old reader would misread raises the version.
 """
 
@@ -25,6 +26,8 @@ __all__ = [
     "EngineRecord",
     "Heartbeat",
     "InspectionEvent",
+    "JournalRecord",
+    "LossEvent",
     "Message",
     "ModelAction",
     "ModelEvent",
@@ -33,6 +36,9 @@ __all__ = [
     "Outage",
     "PositionRecord",
     "Scale",
+    "ServiceEvent",
+    "ServiceName",
+    "ServiceState",
     "StageTimes",
     "StateEvent",
     "decode",
@@ -125,7 +131,7 @@ class InspectionEvent(msgspec.Struct, tag_field="schema", tag="shadowline.inspec
     """The one event of one announced frame."""
 
     event: int
-    """Counts all messages of this run but heartbeats, without a gap, from 1."""
+    """Counts all messages but heartbeats without a gap, from 1; with a journal it goes on over restarts."""
     origin: Origin
     camera: str
     sequence: int
@@ -218,6 +224,34 @@ class ModelEvent(msgspec.Struct, tag_field="schema", tag="shadowline.model/1"):
     published_ns: int
 
 
+ServiceName: TypeAlias = Literal["journal", "archive"]
+ServiceState: TypeAlias = Literal["online", "degraded", "offline"]
+
+
+class ServiceEvent(msgspec.Struct, tag_field="schema", tag="shadowline.service/1"):
+    """A part of the station that keeps results got worse, or is well again; the line goes on."""
+
+    event: int
+    origin: Origin
+    service: ServiceName
+    state: ServiceState
+    detail: str
+    changed_ns: int
+    published_ns: int
+
+
+class LossEvent(msgspec.Struct, tag_field="schema", tag="shadowline.loss/1"):
+    """Numbers `first` to `last` are not in the journal and never will be; who listened live may have heard them."""
+
+    event: int
+    origin: Origin
+    first: int
+    last: int
+    reason: str
+    noted_ns: int
+    published_ns: int
+
+
 class CameraLedger(msgspec.Struct, frozen=True):
     """announced = inspected + the sum of invalid + what is on its way."""
 
@@ -238,6 +272,21 @@ class EngineRecord(msgspec.Struct, frozen=True):
     """Why this back end and no other."""
 
 
+class JournalRecord(msgspec.Struct, frozen=True):
+    """What is safe on disk: a message counts as delivered when its number is at most `last`."""
+
+    id: str
+    """Made with the journal; another one counts anew."""
+    first: int
+    """The oldest message that is kept."""
+    last: int
+    """The newest message on disk; 0 while there is none."""
+    waiting: int
+    """Messages not yet on disk."""
+    state: ServiceState
+    detail: str = ""
+
+
 class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"):
     """Silence means reject: this comes every `interval_s`, whatever the line does."""
 
@@ -251,9 +300,11 @@ class Heartbeat(msgspec.Struct, tag_field="schema", tag="shadowline.heartbeat/1"
     """Messages that could not be handed on, by sink and reason."""
     encoder: Literal["", "starting", "online", "offline"] = ""
     """State of the line's counter, where one is read; without it frames have no position."""
+    journal: JournalRecord | None = None
+    """What is kept of all this, where a journal is."""
 
 
-Numbered: TypeAlias = InspectionEvent | StateEvent | CoverageEvent | ModelEvent
+Numbered: TypeAlias = InspectionEvent | StateEvent | CoverageEvent | ModelEvent | ServiceEvent | LossEvent
 """The messages that `event` counts."""
 
 Message: TypeAlias = Numbered | Heartbeat
@@ -364,6 +415,10 @@ def topic(message: Message) -> str:
             return f"coverage.{message.camera}"
         case ModelEvent():
             return "model"
+        case ServiceEvent():
+            return f"service.{message.service}"
+        case LossEvent():
+            return "loss"
         case Heartbeat():
             return "heartbeat"
 

@@ -8,7 +8,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from station.event import CameraLedger, CoverageEvent, Heartbeat, InspectionEvent, Message, ModelEvent, StateEvent
+from station.event import (
+    CameraLedger,
+    CoverageEvent,
+    Heartbeat,
+    InspectionEvent,
+    LossEvent,
+    Message,
+    ModelEvent,
+    ServiceEvent,
+    ServiceState,
+    StateEvent,
+)
 
 __all__ = ["View", "describe"]
 
@@ -35,6 +46,8 @@ class View:
     missed: int = 0
     not_inspected_mm: float = 0.0
     complaints: dict[str, str] = field(default_factory=dict)
+    services: dict[str, tuple[ServiceState, str]] = field(default_factory=dict)
+    losses: deque[LossEvent] = field(default_factory=lambda: deque(maxlen=3))
 
     def take(self, message: Message, now_s: float) -> None:
         """Fold `message` in; a jump in its number is something that this watcher missed."""
@@ -56,6 +69,12 @@ class View:
             return
         if isinstance(message, CoverageEvent):
             self.not_inspected_mm += message.end_mm - message.start_mm if message.reason else 0.0
+            return
+        if isinstance(message, ServiceEvent):
+            self.services[message.service] = (message.state, message.detail)
+            return
+        if isinstance(message, LossEvent):
+            self.losses.append(message)
             return
         self.recent.append((now_s, message))
         if message.defects:
@@ -83,6 +102,11 @@ class View:
         for camera, complaint in self.complaints.items():
             if complaint:
                 text.append(f"\n{camera} is {self.states[camera]}: {complaint}", style="yellow")
+        for service, (state, detail) in self.services.items():
+            if state != "online":
+                text.append(f"\n{service} is {state}: {detail}", style="yellow")
+        for loss in self.losses:
+            text.append(f"\nmessages {loss.first} to {loss.last} are not in the journal: {loss.reason}", style="red")
         if self.not_inspected_mm:
             text.append(f"\n{self.not_inspected_mm / 1e3:.2f} m of strip passed uninspected", style="yellow")
         if self.missed:
@@ -176,6 +200,10 @@ def describe(message: Message) -> str:
             ).rstrip()
         case ModelEvent():
             return f"{message.event} model {message.action} {message.model}  {message.detail}".rstrip()
+        case ServiceEvent():
+            return f"{message.event} {message.service} {message.state}  {message.detail}".rstrip()
+        case LossEvent():
+            return f"{message.event} journal lost {message.first} to {message.last}  {message.reason}"
         case Heartbeat():
             frames = "; ".join(
                 f"{camera} {account.state} announced {account.announced} inspected {account.inspected}"

@@ -53,9 +53,13 @@ def _listen(settings: Config | None, record: CoilRecord) -> Iterator[Message | N
     """Yield what the station publishes until the coil has ended."""
     if settings is None:
         return
-    with closing(hear_messages(settings.publish.endpoint)) as messages:
-        typer.echo(f"listening to {settings.publish.endpoint} until coil {record.coil} ends", err=True)
+    endpoint, heard = settings.publish.endpoint, False
+    with closing(hear_messages(endpoint)) as messages:
+        typer.echo(f"waiting for the station at {endpoint}", err=True)
         for message in messages:
+            if not heard:
+                heard = True
+                typer.echo(f"listening to {endpoint} until coil {record.coil} ends", err=True)
             yield message
             if record.ended:
                 return

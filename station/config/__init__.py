@@ -3,6 +3,7 @@
 `station.config_file` reads the file and the environment into them. Contradictions are refused, nothing is repaired.
 """
 
+from station.config.archive import ArchiveConfig
 from station.config.calibration import CalibrationConfig
 from station.config.cameras import (
     AravisConfig,
@@ -21,7 +22,9 @@ from station.config.cameras import (
     SimulatedFaults,
     TriggerConfig,
 )
+from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, EncoderConfig, LineConfig, LineSpeed, ModbusEncoder, ZeroMqEncoder
+from station.config.security import SecurityConfig
 from station.config.table import Table, folder
 from station.config.whole import (
     AutoEngineConfig,
@@ -44,6 +47,7 @@ from station.config.whole import (
 
 __all__ = [
     "AravisConfig",
+    "ArchiveConfig",
     "AutoEngineConfig",
     "BaslerConfig",
     "CalibrationConfig",
@@ -59,6 +63,7 @@ __all__ = [
     "FakeEngineConfig",
     "GenTlConfig",
     "GenicamBase",
+    "JournalConfig",
     "LineConfig",
     "LineSpeed",
     "MetricsConfig",
@@ -72,6 +77,7 @@ __all__ = [
     "RegionsConfig",
     "ReplayConfig",
     "RuleConfig",
+    "SecurityConfig",
     "SfncConfig",
     "SimulatedConfig",
     "SimulatedFaults",

@@ -9,9 +9,12 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from station.config.archive import ArchiveConfig
 from station.config.calibration import CalibrationConfig
 from station.config.cameras import CameraConfig, GenicamBase, device_of
+from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, LineConfig
+from station.config.security import SecurityConfig
 from station.config.table import ConfigPath, Name, Table
 
 __all__ = [
@@ -299,6 +302,9 @@ class Config(BaseSettings):
     engine: EngineConfig = OnnxRuntimeConfig()
     verdict: VerdictConfig = VerdictConfig()
     publish: PublishConfig = PublishConfig()
+    journal: JournalConfig = JournalConfig()
+    archive: ArchiveConfig = ArchiveConfig()
+    security: SecurityConfig = SecurityConfig()
     metrics: MetricsConfig = MetricsConfig()
     swap: SwapConfig = SwapConfig()
     control: ControlConfig = ControlConfig()

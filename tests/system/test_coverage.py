@@ -203,6 +203,7 @@ def test_the_report_listens_until_the_coil_ends(tmp_path: Path) -> None:
         )
         try:
             assert process.stderr is not None
+            assert "waiting" in process.stderr.readline()
             assert "listening" in process.stderr.readline()
             for coil in ("A", "B"):
                 ask(endpoint_of(config), Coil(coil))
