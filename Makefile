@@ -42,7 +42,7 @@ $(VENV)/.daemon: pyproject.toml
 	@$(PYTHON) -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.kernels: $(VENV)/.daemon $(wildcard station/regions/*.py)
+$(VENV)/.kernels: $(VENV)/.daemon $(wildcard station/regions/*.py) calibration/geometry.py shadowline/kernel_cache.py
 	@echo "Compiling the kernels for this processor"
 	@$(PYTHON) -m station.regions.compile
 	@touch $@
@@ -67,4 +67,4 @@ $(VENV)/.dev: $(VENV)/.daemon
 	@touch $@
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) station.log station/regions/kernels
+	rm -rf $(VENV) station.log shadowline/kernels

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shadowline.errors import CalibrationError
+from shadowline.kernel_cache import helper, kernel, load_kernels
 
 __all__ = ["CELL_PX", "Geometry"]
 
@@ -46,34 +47,19 @@ class Geometry:
         for name, array in {"nodes": nodes, "_cells": cells}.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        load_kernels()
 
-    def boxes_mm(self, box: NDArray[Any]) -> NDArray[np.float64]:
-        """Return x, y, w, h in mm [n,4] of pixel boxes int32 [n,4], across its middle row, along its middle column."""
-        corner, size = box[:, :2].T, box[:, 2:].T
-        points = np.empty((2, 4, len(box)))
-        points[...] = (corner + size / 2)[:, None]
-        points[0, :2] = corner[0], corner[0] + size[0]
-        points[1, 2:] = corner[1], corner[1] + size[1]
-        at = self._at(points.reshape(2, -1)).reshape(2, 4, -1)
-        (left, right), (top, bottom) = at[0, :2], at[1, 2:]
-        return np.stack([left, top, right - left, bottom - top], axis=1)
-
-    def areas_mm2(self, area: NDArray[np.int32], box: NDArray[Any], box_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return square millimetres [n] of regions of `area` [n] pixels, in the mean as large as those of `box`.
-
-        `box_mm` is what `boxes_mm` gave for it.
-        """
-        return np.asarray(area * box_mm[:, 2:].prod(axis=1) / box[:, 2:].prod(axis=1))
-
-    def row_mm(self, y: float) -> float:
-        """Return how far along the strip the pixel edge `y` is, in the middle column, from the frame's first row."""
-        return float(self._at(np.array([[self.width_px / 2], [y]]))[1, 0])
+    def boxes_mm(self, box: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return x, y, w, h in mm [n,4] of pixel boxes [n,4], across its middle row, along its middle column."""
+        measured = np.empty((len(box), 4))
+        _measure(self._cells, self.nodes.shape[1] - 1, box, measured)
+        return measured
 
     @property
     def mm_per_px(self) -> tuple[float, float]:
         """Across and along, in the middle of the frame."""
-        corner = np.array([self.width_px, self.height_px or 0]) / 2 - CELL_PX
-        middle = np.array([[*corner, 2 * CELL_PX, 2 * CELL_PX]])
+        x, y = self.width_px // 2 - CELL_PX, (self.height_px or 0) // 2 - CELL_PX
+        middle = np.array([[x, y, 2 * CELL_PX, 2 * CELL_PX]], np.int32)
         across, along = self.boxes_mm(middle)[0, 2:] / (2 * CELL_PX)
         return float(across), float(along)
 
@@ -105,14 +91,29 @@ class Geometry:
             )
         return cls(nodes, width, height or None)
 
-    def _at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return millimetres [2,n] of pixel edges [2,n]."""
-        rows, columns = self.nodes.shape[0] - 1, self.nodes.shape[1] - 1
-        scaled = points / CELL_PX
-        place = np.clip(scaled.astype(np.intp), 0, np.array([[columns - 1], [rows - 1]]))
-        u, v = scaled - place
-        one, by_u, by_v, by_uv, by_uu, by_vv = self._cells[place[0] + place[1] * columns].transpose(2, 1, 0)
-        return np.asarray(one + u * (by_u + by_uv * v + by_uu * u) + v * (by_v + by_vv * v))
+
+@helper
+def _place(cells: NDArray[np.float64], columns: int, axis: int, x: float, y: float) -> float:
+    """Return millimetres along `axis` of the pixel edge x, y; beyond the last cell that one is carried on."""
+    column = min(max(int(x / CELL_PX), 0), columns - 1)
+    row = min(max(int(y / CELL_PX), 0), len(cells) // columns - 1)
+    u, v = x / CELL_PX - column, y / CELL_PX - row
+    cell = cells[row * columns + column, axis]
+    one, by_u, by_v, by_uv, by_uu, by_vv = cell[0], cell[1], cell[2], cell[3], cell[4], cell[5]
+    return float(one + u * (by_u + by_uv * v + by_uu * u) + v * (by_v + by_vv * v))
+
+
+@kernel("void(Array(float64, 3, 'C', readonly=True), int64, Array(int32, 2, 'C', readonly=True), float64[:,::1])")
+def _measure(cells: NDArray[np.float64], columns: int, box: NDArray[np.int32], measured: NDArray[np.float64]) -> None:
+    """Write x, y, w, h in mm of each box."""
+    for index in range(len(box)):
+        x, y, width, height = box[index]
+        left = _place(cells, columns, 0, x, y + height / 2)
+        top = _place(cells, columns, 1, x + width / 2, y)
+        measured[index, 0] = left
+        measured[index, 1] = top
+        measured[index, 2] = _place(cells, columns, 0, x + width, y + height / 2) - left
+        measured[index, 3] = _place(cells, columns, 1, x + width / 2, y + height) - top
 
 
 def _cells(nodes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -102,7 +102,7 @@ class Station:
         )
         with ExitStack() as starting:
             publisher = Publisher(
-                self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock, scales
+                self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
             )
             self._start(starting, "publish", publisher.run, self._outbox.close)
             if self.config.metrics.enabled:

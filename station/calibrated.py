@@ -9,8 +9,8 @@ from calibration.geometry import Geometry
 from shadowline.errors import CalibrationError
 from station.binding import find_calibration
 from station.config import CameraConfig, Config, RegionsConfig
-from station.event import Scale
 from station.flat_field import open_flat_field
+from station.inspection_event import Scale
 from station.limit import open_limit
 
 __all__ = ["Calibrated", "calibration_id", "open_calibration", "scale_of"]

@@ -6,19 +6,11 @@ well again, `loss` for numbers that the journal lacks, `heartbeat`. Each message
 `schema`; a change that an old reader would misread raises the version.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-import numpy as np
-
-from calibration.geometry import Geometry
-from station.frame import Frame, Missing, Position
-from station.inspection import Inspection
-from station.verdict import Defect
 
 __all__ = [
-    "PIXELS",
     "CameraLedger",
     "CameraState",
     "CoverageEvent",
@@ -35,7 +27,6 @@ __all__ = [
     "Origin",
     "Outage",
     "PositionRecord",
-    "Scale",
     "ServiceEvent",
     "ServiceName",
     "ServiceState",
@@ -43,29 +34,12 @@ __all__ = [
     "StateEvent",
     "decode",
     "encode",
-    "make_inspection_event",
-    "measure",
     "schema",
     "topic",
 ]
 
 
 CameraState: TypeAlias = Literal["starting", "online", "degraded", "offline", "ended"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """What turns a camera's pixels into millimetres: its geometry, and the pitch from each row to the next.
-
-    A negative pitch says that lower rows passed earlier, for the geometry too.
-    """
-
-    pitch_mm: float | None = None
-    geometry: Geometry | None = None
-
-
-PIXELS = Scale()
-"""A camera of which nobody knows how large its pixels are."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -311,97 +285,6 @@ Message: TypeAlias = Numbered | Heartbeat
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
-
-
-def make_inspection_event(
-    inspection: Inspection,
-    origin: Origin,
-    budget_ms: float,
-    scale: Scale = PIXELS,
-) -> InspectionEvent:
-    """Return the event of `inspection`; its number and publish time are still 0, and `measure` has not seen it."""
-    about, stages = inspection.about, inspection.stages
-    frame = about if isinstance(about, Frame) else None
-    position = frame.position if frame else None
-    return InspectionEvent(
-        event=0,
-        origin=origin,
-        camera=about.camera,
-        sequence=inspection.sequence,
-        captured_ns=about.captured_ns,
-        clock=frame.clock if frame else "host",
-        published_ns=0,
-        verdict=inspection.verdict.value,
-        reason=inspection.reason,
-        late=inspection.late,
-        budget_ms=budget_ms,
-        latency_ms=round(inspection.latency_ns / 1e6, 3),
-        size_px=(frame.image.shape[1], frame.image.shape[0]) if frame else None,
-        defects=tuple(_record(defect, position, scale) for defect in inspection.defects),
-        stages_us=StageTimes(
-            stages.wait_ns / 1e3,
-            stages.regions_ns / 1e3,
-            stages.crops_ns / 1e3,
-            stages.classify_ns / 1e3,
-            stages.verdict_ns / 1e3,
-        ),
-        frame_id=about.frame_id,
-        encoder=frame.encoder if frame else None,
-        source=about.source,
-        detail=inspection.detail,
-        valid_rows=about.valid_rows if isinstance(about, Missing) else None,
-        line_status=frame.line_status if frame else None,
-        position=None if position is None else _locate(position, scale),
-    )
-
-
-def _locate(position: Position, scale: Scale) -> PositionRecord:
-    return PositionRecord(round(position.mm, 3), scale.pitch_mm, position.count, position.coil, position.reversed)
-
-
-def _record(defect: Defect, position: Position | None, scale: Scale) -> DefectRecord:
-    along = None
-    if position is not None and scale.pitch_mm is not None:
-        _, y, _, height = defect.box_px
-        along = _along(position.mm, y * scale.pitch_mm, height * scale.pitch_mm)
-    return DefectRecord(
-        defect.label,
-        round(defect.confidence, 4),
-        defect.box_px,
-        defect.area_px,
-        round(defect.depth, 1),
-        None if defect.novelty is None else round(defect.novelty, 6),
-        along,
-        defect.goes_on,
-    )
-
-
-def _along(from_mm: float, start_mm: float, length_mm: float) -> tuple[float, float]:
-    return round(from_mm + start_mm, 3), round(from_mm + start_mm + length_mm, 3)
-
-
-def measure(event: InspectionEvent, scale: Scale) -> None:
-    """Put the defects of `event` into millimetres by the geometry of its camera, where that has one.
-
-    For the publish thread: many small array operations among busy threads would hold up the next frame.
-    """
-    geometry = scale.geometry
-    if geometry is None or not event.defects:
-        return
-    boxes_px = np.array([defect.box_px for defect in event.defects], np.int32)
-    areas_px = np.array([defect.area_px for defect in event.defects], np.int32)
-    boxes_mm = geometry.boxes_mm(boxes_px)
-    areas_mm2 = geometry.areas_mm2(areas_px, boxes_px, boxes_mm).round(3).tolist()
-    way = -1 if scale.pitch_mm is not None and scale.pitch_mm < 0 else 1
-    event.defects = tuple(
-        msgspec.structs.replace(
-            defect,
-            box_mm=box,
-            area_mm2=area_mm2,
-            position_mm=_along(event.position.mm, way * box[1], way * box[3]) if event.position else None,
-        )
-        for defect, box, area_mm2 in zip(event.defects, map(tuple, boxes_mm.round(3).tolist()), areas_mm2, strict=True)
-    )
 
 
 def topic(message: Message) -> str:

@@ -13,10 +13,11 @@ from station.clock import Clock
 from station.config import Config, FakeEngineConfig
 from station.coverage import Coverage, Span
 from station.engine import OpenEngine, open_engine
-from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin, Scale, make_inspection_event
+from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
+from station.inspection_event import Scale, make_inspection_event
 from station.inspector import Inspector
 from station.ledger import Ledger
 from station.metrics import Metrics

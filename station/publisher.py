@@ -1,9 +1,9 @@
-"""The publish thread: measures, stamps, encodes, hands every message to the sinks, and beats the heart between them."""
+"""The publish thread: stamps, encodes, hands every message to the sinks, and beats the heart between them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from station.clock import Clock
-from station.event import Heartbeat, InspectionEvent, Message, Scale, encode, measure
+from station.event import Heartbeat, Message, encode
 from station.outbox import Outbox
 from station.sinks.base import Sink
 
@@ -20,15 +20,13 @@ class Publisher:
         heartbeat: Callable[[dict[str, int]], Heartbeat],
         interval_s: float,
         clock: Clock,
-        scales: Mapping[str, Scale],
     ) -> None:
-        """`heartbeat` makes the next heartbeat from what the sinks dropped so far; `scales` are the cameras'."""
+        """`heartbeat` makes the next heartbeat from what the sinks dropped so far."""
         self._outbox = outbox
         self._open_sinks = open_sinks
         self._heartbeat = heartbeat
         self._interval_ns = round(interval_s * 1e9)
         self._clock = clock
-        self._scales = scales
 
     def run(self, ready: Callable[[], None]) -> None:
         """Publish until the outbox is closed and empty; the last message is a heartbeat with the final ledger."""
@@ -48,8 +46,6 @@ class Publisher:
                 sink.close()
 
     def _send(self, message: Message, sinks: list[Sink]) -> None:
-        if isinstance(message, InspectionEvent):
-            measure(message, self._scales[message.camera])
         message.published_ns = self._clock.utc_ns()
         payload = encode(message)
         for sink in sinks:

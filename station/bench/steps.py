@@ -10,10 +10,11 @@ from engines import Engine, FakeEngine, OnnxRuntimeEngine
 from station.bench.regions import draw_strip
 from station.clock import HostClock
 from station.config import PublishConfig, VerdictConfig
-from station.event import EngineRecord, Origin, encode, make_inspection_event
+from station.event import EngineRecord, Origin, encode
 from station.frame import Frame, Image
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection, Stages
+from station.inspection_event import make_inspection_event
 from station.inspector import Inspector
 from station.ledger import Ledger
 from station.metrics import Metrics

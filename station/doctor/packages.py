@@ -12,10 +12,10 @@ from typing import Literal, get_args
 
 from engines.flavour import Flavour
 from shadowline import __version__
+from shadowline.kernel_cache import COMPILE_COMMAND
 from station.config import EngineConfig, OnnxRuntimeConfig, TensorRtConfig
 from station.doctor.base import PYTHON, Check
 from station.regions.compile import compiled_now
-from station.regions.kernel_cache import COMPILE_COMMAND
 
 __all__ = [
     "Loaded",

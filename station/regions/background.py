@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import kernel
 from station.config import RegionsConfig
 from station.frame import Image
 from station.regions.components import LEVEL, NEVER_BRIGHT, NEVER_DARK
-from station.regions.kernel_cache import kernel
 
 __all__ = ["Background", "sample_level"]
 

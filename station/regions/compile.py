@@ -2,8 +2,9 @@
 
 import sys
 
-import station.regions  # noqa: F401  (registers every kernel)
-from station.regions.kernel_cache import KERNELS, compile_kernels, load_kernels
+import calibration.geometry  # noqa: F401  (registers its kernel)
+import station.regions  # noqa: F401  (registers its kernels)
+from shadowline.kernel_cache import KERNELS, compile_kernels, load_kernels
 
 __all__ = ["compiled_now", "main"]
 

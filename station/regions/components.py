@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import helper, kernel
 from station.frame import Image
-from station.regions.kernel_cache import helper, kernel
 from station.regions.labels import (
     AREA,
     BRIGHT_EXCESS,

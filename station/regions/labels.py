@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from station.regions.kernel_cache import helper
+from shadowline.kernel_cache import helper
 
 __all__ = [
     "AREA",

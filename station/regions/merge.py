@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import helper, kernel
 from station.regions.base import Regions
 from station.regions.components import LEVEL
-from station.regions.kernel_cache import helper, kernel
 from station.regions.labels import (
     AREA,
     BRIGHT_EXCESS,

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import helper
 from station.frame import Image
-from station.regions.kernel_cache import helper
 from station.regions.labels import AREA, DARK_EXCESS, PARENT, SIGN, SUM_X, SUM_Y, X0, X1, Y0, Y1, root_of
 
 __all__ = ["BRIGHT", "DARK", "OVERFULL", "SEGMENT", "add_runs", "exceeds", "find_runs", "label_runs"]

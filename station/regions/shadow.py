@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.flat_field import FlatField
+from shadowline.kernel_cache import load_kernels
 from station.config import RegionsConfig
 from station.frame import Image
 from station.regions.background import Background, sample_level
 from station.regions.base import Regions
 from station.regions.components import LEVEL, Scanner
-from station.regions.kernel_cache import load_kernels
 from station.regions.labels import X0, Y1
 from station.regions.merge import MAX_FRAGMENTS, merge, regions_of
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import load_kernels
 from station.config import RegionsConfig
 from station.regions.background import Background, sample_level
 from station.regions.components import LEVEL, NEVER_BRIGHT, NEVER_DARK
-from station.regions.kernel_cache import load_kernels
 
 CELL = 16
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shadowline.kernel_cache import load_kernels
 from station.regions.components import DARK, LEVEL, NEVER_BRIGHT, NEVER_DARK, Components, Scanner
-from station.regions.kernel_cache import load_kernels
 
 Mask = NDArray[np.uint8]
 WIDTHS = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 511, 513, 700)

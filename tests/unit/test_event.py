@@ -9,18 +9,21 @@ from station.event import (
     CameraLedger,
     EngineRecord,
     Heartbeat,
+    JournalRecord,
+    LossEvent,
     Message,
     ModelEvent,
     Origin,
+    ServiceEvent,
     StateEvent,
     decode,
     encode,
-    make_inspection_event,
     schema,
     topic,
 )
 from station.frame import Frame, InvalidReason, Missing
 from station.inspection import Inspection, Stages
+from station.inspection_event import make_inspection_event
 from station.verdict import Defect, Verdict
 
 ORIGIN = Origin("line", "0123456789ab", "model 0123", "4567")
@@ -42,8 +45,17 @@ MESSAGES: dict[str, Message] = {
     ),
     "state.top": StateEvent(1, ORIGIN, "top", "offline", "unplugged", 5, 6),
     "model": ModelEvent(2, ORIGIN, "rolled_back", "other 4567", "late", 5, 6),
+    "service.journal": ServiceEvent(3, ORIGIN, "journal", "degraded", "the disk is full", 5, 6),
+    "loss": LossEvent(4, ORIGIN, 100, 102, "the station was killed", 5, 6),
     "heartbeat": Heartbeat(
-        ORIGIN, 1, 1.0, 7, {"top": CameraLedger(3, 1, {"lost": 2}, 0, "online")}, EngineRecord("fake", ("a",), ""), {}
+        ORIGIN,
+        1,
+        1.0,
+        7,
+        {"top": CameraLedger(3, 1, {"lost": 2}, 0, "online")},
+        EngineRecord("fake", ("a",), ""),
+        {},
+        journal=JournalRecord("0123", 1, 6, 1, "online"),
     ),
 }
 

@@ -20,17 +20,12 @@ BOXES = np.array([[0, 0, 100, 60], [17, 3, 1, 1], [90, 50, 10, 10]], np.int32)
 def test_even_pixels_are_multiplied() -> None:
     geometry = even()
     assert geometry.boxes_mm(BOXES) == pytest.approx(BOXES * np.array([0.25, 0.4, 0.25, 0.4]))
-    assert geometry.areas_mm2(np.array([10, 1, 50], np.int32), BOXES, geometry.boxes_mm(BOXES)) == pytest.approx(
-        [1.0, 0.1, 5.0]
-    )
     assert geometry.mm_per_px == pytest.approx((0.25, 0.4))
-    assert geometry.row_mm(60) == pytest.approx(24)
 
 
 def test_no_boxes_are_no_boxes() -> None:
     none = np.empty((0, 4), np.int32)
     assert even().boxes_mm(none).shape == (0, 4)
-    assert even().areas_mm2(np.empty(0, np.int32), none, even().boxes_mm(none)).shape == (0,)
 
 
 def test_line_scan_blocks_have_any_height() -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import station
-from station.regions.kernel_cache import COMPILE_COMMAND
+from shadowline.kernel_cache import COMPILE_COMMAND
 
 PACKAGES = Path(station.__file__).parents[1]
 LOAD = """
 import logging, sys
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
-from station.regions import kernel_cache, open_finder
+from shadowline import kernel_cache
+from station.regions import open_finder
 from station.config import RegionsConfig
 import numpy as np
 finder = open_finder(RegionsConfig(), None)
@@ -53,7 +54,7 @@ def copy(installed: Path, target: Path) -> Path:
 
 def test_a_read_only_installation_loads_and_compiles_nothing(installed: Path, tmp_path: Path) -> None:
     root = copy(installed, tmp_path / "copy")
-    kernels = root / "station" / "regions" / "kernels"
+    kernels = root / "shadowline" / "kernels"
     before = sorted(path.name for path in kernels.iterdir())
     for path in (*kernels.iterdir(), kernels, kernels.parent):
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -77,11 +78,11 @@ def test_without_a_fitting_cache_it_compiles_in_memory_and_says_so_once(
     installed: Path, tmp_path: Path, fault: str
 ) -> None:
     root = copy(installed, tmp_path / "copy")
-    kernels = root / "station" / "regions" / "kernels"
+    kernels = root / "shadowline" / "kernels"
     if fault == "missing":
         shutil.rmtree(kernels)
     elif fault == "stale":
-        with (kernels.parent / "components.py").open("a") as source:
+        with (root / "station" / "regions" / "components.py").open("a") as source:
             source.write("\n")
     else:
         for path in kernels.iterdir():

@@ -1,6 +1,6 @@
 """Compiled kernels that are loaded, not made, on the line: a cache inside the package, keyed by source content. Pure.
 
-`python -m station.regions.compile` fills `station/regions/kernels/` once, at install. numba's own locators refuse a
+`python -m station.regions.compile` fills `shadowline/kernels/` once, at install. numba's own locators refuse a
 directory that can't be written and a user without a home, so this module brings its own locator; the private names
 of numba that it needs are the three imported from `numba.core.caching` and a dispatcher's `_cache`.
 """
@@ -30,30 +30,31 @@ _registry: list[tuple[Any, Sequence[str]]] = []
 
 
 @functools.cache
-def _source_stamp() -> str:
-    """Return a hash of every source of this package: kernels are compiled into one another across its files."""
-    sources = sorted(KERNELS.parent.glob("*.py"))
+def _source_stamp(package: Path) -> str:
+    """Return a hash of every source in that folder: kernels are compiled into one another across its files."""
+    sources = sorted(package.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 class _ContentLocator(_CacheLocator):  # type: ignore[misc]
-    """Finds a function's cache in `KERNELS`, fresh while this package has the same source."""
+    """Finds a function's cache in `KERNELS`, fresh while its package has the same source."""
 
-    def __init__(self, function: Callable[..., object]) -> None:
+    def __init__(self, function: Callable[..., object], file: str) -> None:
         self._name = function.__name__
+        self._package = Path(file).parent
 
     def get_cache_path(self) -> str:
         return str(KERNELS)
 
     def get_source_stamp(self) -> str:
-        return _source_stamp()
+        return _source_stamp(self._package)
 
     def get_disambiguator(self) -> str:
         return self._name
 
     @classmethod
     def from_function(cls, function: Callable[..., object], file: str) -> "_ContentLocator":
-        return cls(function)
+        return cls(function, file)
 
 
 class _KernelCacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
