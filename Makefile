@@ -9,7 +9,7 @@ KIT_PYTHON ?= 3.11
 KIT_PART_MB ?= 0
 KIT_FLAVOUR ?= rtx
 
-.PHONY: run test quick check bench baseline model gpu offline-kit clean
+.PHONY: run test quick check bench baseline model reference gpu offline-kit clean
 
 run: $(VENV)/.kernels  ## the station on config.toml, with a live view; Ctrl-C stops both
 	@setsid $(STATION) run > station.log 2>&1 & station=$$!; \
@@ -54,6 +54,10 @@ model: $(VENV)/.dev $(VENV)/.kernels  ## the shipped model, from the pictures (S
 	$(STATION) train fit "$(SHADOWLINE_DATA)" --recipe training/recipes/shipped.toml --run runs/neu-compact --threads 1
 	cp runs/neu-compact/model.onnx engines/models/neu-compact.onnx
 	cp runs/neu-compact/model-fp32.onnx engines/models/neu-compact-fp32.onnx
+
+reference: $(VENV)/.daemon  ## the pages of docs/ that are made from the models
+	$(STATION) schema --markdown > docs/config-reference.md
+	$(STATION) schema --event --markdown > docs/event-reference.md
 
 gpu: $(VENV)/.daemon $(VENV)/.kernels  ## the engines of this machine, checked and measured, into runs/gpu.json; see docs/gpu.md
 	$(PYTHON) -m tests.gpu --json runs/gpu.json $(GPU_ARGS)

@@ -2,13 +2,22 @@
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from station.command.inspect import TEXTURE
 from station.config import RegionsConfig
 from station.frame import InvalidReason
+from station.reference import config_page, event_page
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("page", "made"), [("config", config_page), ("event", event_page)])
+def test_the_reference_is_that_of_the_models(page: str, made: Callable[[], str]) -> None:
+    assert (ROOT / "docs" / f"{page}-reference.md").read_text() == made(), "run `make reference`"
 
 
 def test_the_settings_for_pictures_are_those_of_the_document() -> None:
