@@ -31,3 +31,10 @@ def test_the_readme_explains_every_reason() -> None:
     text = (ROOT / "README.md").read_text()
     for reason in InvalidReason:
         assert f"`{reason}`" in text, reason
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
+    assert links
+    assert not [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()]
