@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engines.model import CropCut
 from station.frame import Image
 
-__all__ = ["cut_crops", "whole_image"]
+__all__ = ["crop_square", "cut_crops", "whole_image"]
 
 
 def whole_image(image: Image) -> NDArray[np.int32]:
@@ -29,15 +29,22 @@ def cut_crops(image: Image, boxes: NDArray[np.int32], cut: CropCut, out: NDArray
     height, width = image.shape
     size = (cut.size_px, cut.size_px)
     for index, (x, y, w, h) in enumerate(boxes.tolist()):
-        side = max(round(cut.context * max(w, h)), cut.min_side_px)
-        left, right = _span(x + w / 2, side, width)
-        top, bottom = _span(y + h / 2, side, height)
+        left, top, right, bottom = crop_square((x, y, w, h), cut, width, height)
         part = _as_uint8(image[top:bottom, left:right])
         while min(part.shape) >= 2 * cut.size_px:
             rows, columns = part.shape[0] // 2, part.shape[1] // 2
             part = _as_uint8(cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA))
         cv2.resize(part, size, out[index, 0], interpolation=cv2.INTER_LINEAR)
     return out[: len(boxes)]
+
+
+def crop_square(box_px: tuple[int, int, int, int], cut: CropCut, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what `cut_crops` takes of a frame of `width` x `height` for a box."""
+    x, y, w, h = box_px
+    side = max(round(cut.context * max(w, h)), cut.min_side_px)
+    left, right = _span(x + w / 2, side, width)
+    top, bottom = _span(y + h / 2, side, height)
+    return left, top, right, bottom
 
 
 def _span(centre: float, side: int, limit: int) -> tuple[int, int]:

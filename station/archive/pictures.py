@@ -1,0 +1,54 @@
+"""Encode what is kept of a frame. Archive thread; OpenCV encodes without the interpreter's lock."""
+
+import hashlib
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.model import CropCut
+from station.archive.evidence import Picture
+from station.crops import crop_square
+from station.frame import Image
+
+__all__ = ["encode_crop", "encode_frame"]
+
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+_MOST_SIDE_PX = 512
+"""A picture is halved while it is twice as wide as this; no model's crop is wider, so none sees less by it."""
+
+
+def encode_frame(image: Image) -> tuple[Picture, bytes]:
+    """Return the whole of `image` as JPEG; uint16 keeps its upper 8 bits, which is all that JPEG has."""
+    grey = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    content = _encode(".jpg", grey, _JPEG)
+    height, width = image.shape
+    return _describe("frame.jpg", (0, 0, width, height), 1, content, None), content
+
+
+def encode_crop(image: Image, defect: int, box_px: tuple[int, int, int, int], cut: CropCut) -> tuple[Picture, bytes]:
+    """Return the square around `box_px` that the network's crop was cut from, without loss: pixels of the frame itself.
+
+    `cut_crops` makes of the whole picture the very crop that the network saw.
+    """
+    height, width = image.shape
+    left, top, right, bottom = crop_square(box_px, cut, width, height)
+    part: NDArray[Any] = image[top:bottom, left:right]
+    scale = 1
+    while min(part.shape) >= 2 * _MOST_SIDE_PX:
+        rows, columns = part.shape[0] // 2, part.shape[1] // 2
+        part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+        scale *= 2
+    content = _encode(".png", part, _PNG)
+    shown = (left, top, right - left, bottom - top)
+    return _describe(f"crop-{defect:03d}.png", shown, scale, content, defect), content
+
+
+def _encode(suffix: str, image: NDArray[Any], options: list[int]) -> bytes:
+    return cv2.imencode(suffix, image, options)[1].tobytes()
+
+
+def _describe(file: str, box_px: tuple[int, int, int, int], scale: int, content: bytes, defect: int | None) -> Picture:
+    return Picture(file, box_px, scale, len(content), hashlib.sha256(content).hexdigest(), defect)

@@ -1,0 +1,183 @@
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from shadowline.errors import ConfigError
+from station.archive import Archive
+from station.archive.evidence import RECORD, Evidence, decode
+from station.archive.shelf import owned
+from station.clock import HostClock
+from station.config import ArchiveConfig
+from station.event import encode as encode_message
+from station.worker import Worker
+from tests.evidence import CUT, fill, make_event, make_frame
+
+ROOM = {"frames_free_mb": 0, "crops_free_mb": 0, "core_share": 1.0}
+
+
+class Rig:
+    """An archive of its own, and what it told."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.told: list[tuple[str, str]] = []
+        config = ArchiveConfig(**ROOM | settings)
+        self.archive = Archive(folder, config, HostClock(), lambda *told: self.told.append(told), Random(0))
+
+    @contextmanager
+    def running(self) -> Iterator[Archive]:
+        with Worker("archive", self.archive.run, self.archive.stop) as worker:
+            yield self.archive
+        if worker.failure is not None:
+            raise worker.failure
+
+    def kept(self) -> dict[int, Evidence]:
+        found = [decode(path.read_bytes()) for path in self.folder.glob(f"2*/*/*/*/{RECORD}")]
+        return {evidence.event.event: evidence for evidence in found}
+
+
+def test_a_rejected_frame_is_kept_whole_with_its_regions_and_the_bytes_that_were_published(tmp_path: Path) -> None:
+    rig, frame = Rig(tmp_path), make_frame()
+    event = make_event(5, ("scratches", "patches"))
+    with rig.running() as archive:
+        archive.offer(frame, event, CUT)
+    evidence = rig.kept()[5]
+    assert [one.file for one in evidence.pictures] == ["crop-000.png", "crop-001.png", "frame.jpg"]
+    assert (evidence.labels, evidence.left_out) == (("scratches", "patches"), ())
+    (record,) = tmp_path.glob(f"2*/top/*/000000000005-*/{RECORD}")
+    assert encode_message(event) in record.read_bytes()
+    x, y, width, height = evidence.pictures[0].box_px
+    crop = cv2.imread(str(record.with_name("crop-000.png")), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(crop, frame.image[y : y + height, x : x + width])
+    assert archive.figures().kept == 1
+    assert archive.figures().bytes == 5 * 4096 + 4096 * -(-evidence.pictures[2].bytes // 4096) - 4096
+
+
+def test_the_frame_may_be_used_again_at_once(tmp_path: Path) -> None:
+    rig, image = Rig(tmp_path), make_frame().image.copy()
+    frame = make_frame()
+    object.__setattr__(frame, "image", image)
+    expected = image.copy()
+    archive = rig.archive
+    archive.offer(frame, make_event(1), CUT)
+    image[:] = 0
+    with rig.running():
+        pass
+    (crop,) = tmp_path.glob("2*/*/*/*/crop-000.png")
+    x, y, width, height = rig.kept()[1].pictures[0].box_px
+    assert np.array_equal(cv2.imread(str(crop), cv2.IMREAD_UNCHANGED), expected[y : y + height, x : x + width])
+
+
+def test_without_a_free_buffer_evidence_is_dropped_and_counted_and_nobody_waits(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, queue_frames=3)
+    for number in range(10):
+        rig.archive.offer(make_frame(), make_event(number), CUT)
+    assert rig.archive.figures().dropped == {"busy": 7}
+    with rig.running():
+        pass
+    assert sorted(rig.kept()) == [0, 1, 2]
+
+
+def test_frames_of_two_sizes_share_buffers_and_none_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, made = Rig(tmp_path, queue_frames=1), []
+    sizes = [(200, 120), (240, 160)] * 3
+    offered = [make_frame(size=size) for size in sizes]
+    monkeypatch.setattr(np, "empty", lambda *shape: made.append(shape) or np.zeros(*shape))
+    with rig.running() as archive:
+        for number, frame in enumerate(offered, start=1):
+            archive.offer(frame, make_event(number), CUT)
+            while archive.figures().kept < number:
+                threading.Event().wait(0.001)
+    kept = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(tmp_path.glob("2*/*/*/*/frame.jpg"))]
+    assert [image.shape[::-1] for image in kept] == sizes
+    assert len(made) == 2
+
+
+def test_what_is_not_worth_keeping_costs_no_buffer(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, queue_frames=1, audit_share=0)
+    for number in range(5):
+        rig.archive.offer(make_frame(), make_event(number, verdict="accept"), CUT)
+    assert rig.archive.figures().dropped == {}
+
+
+def test_an_event_that_is_never_published_is_kept_all_the_same(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1, published_ns=0), CUT)
+    assert rig.kept()[1].event.published_ns == 0
+
+
+def test_evidence_waits_for_its_event_to_be_published(tmp_path: Path) -> None:
+    rig, event = Rig(tmp_path), make_event(1, published_ns=0)
+    with rig.running() as archive:
+        archive.offer(make_frame(), event, CUT)
+        event.published_ns = 77
+    assert rig.kept()[1].event.published_ns == 77
+
+
+def test_with_little_room_whole_frames_are_left_out_and_said(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, frames_free_mb=10**8)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+        archive.offer(make_frame(), make_event(2, (), "invalid"), CUT)
+    evidence = rig.kept()[1]
+    assert [one.file for one in evidence.pictures] == ["crop-000.png"]
+    assert evidence.left_out == ("the whole frame: little room on the disk",)
+    assert list(rig.kept()) == [1]
+    assert archive.figures().dropped == {"disk": 2}
+    assert [state for state, _ in rig.told] == ["degraded"]
+
+
+def test_with_no_room_nothing_is_kept(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, frames_free_mb=10**8, crops_free_mb=10**8)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+    assert rig.kept() == {}
+    assert archive.figures().dropped == {"disk": 1}
+    assert archive.figures().state == "offline"
+
+
+def test_too_many_regions_are_counted_in_the_record(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, frames="never")
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1, ("patches",) * 40), CUT)
+    assert len(rig.kept()[1].pictures) == 32
+    assert rig.kept()[1].left_out == ("8 more regions: too many",)
+
+
+def test_what_was_there_before_is_found_and_kept_within_the_limits(tmp_path: Path) -> None:
+    fill(tmp_path, [make_event(number, ("old",)) for number in range(200)])
+    rig = Rig(tmp_path, max_mb=1)
+    with rig.running() as archive:
+        while not 0 < archive.figures().bytes <= 1_000_000:
+            threading.Event().wait(0.01)
+    assert sorted(rig.kept()) == list(range(200 - 1_000_000 // 12_288, 200))
+
+
+def test_two_stations_can_not_keep_in_one_folder(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    with owned(tmp_path), pytest.raises(ConfigError, match="another station uses it"), rig.running():
+        pass
+
+
+def test_a_folder_that_can_not_be_written_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"\[archive\] folder .*file"), Rig(tmp_path / "file").running():
+        pass
+
+
+def test_nothing_is_left_open(tmp_path: Path) -> None:
+    with Rig(tmp_path).running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+    with owned(tmp_path):
+        assert os.listdir(tmp_path / ".work") == []
