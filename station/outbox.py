@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from station.event import Numbered
 
@@ -11,7 +12,8 @@ __all__ = ["Outbox"]
 class Outbox:
     """A bounded queue that never makes its callers wait; when it is full the new message is dropped and counted.
 
-    The numbers go on over a drop, so that a subscriber sees the gap, and the heartbeat carries the count.
+    The numbers go on over a drop, so that a subscriber sees the gap, and the heartbeat carries the count. They begin at
+    1, or go on where a journal says.
     """
 
     def __init__(self, max_events: int) -> None:
@@ -19,14 +21,22 @@ class Outbox:
         self._waiting: deque[Numbered] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._mark: Callable[[int], None] | None = None
         self.last_event = 0
         self.dropped = 0
+
+    def resume(self, last_event: int, mark: Callable[[int], None]) -> None:
+        """Go on behind `last_event`, and call `mark` with each number that is given. Before the first message."""
+        self.last_event = last_event
+        self._mark = mark
 
     def put(self, message: Numbered) -> None:
         """Number `message` and hand it over. Any thread."""
         with self._changed:
             self.last_event += 1
             message.event = self.last_event
+            if self._mark is not None:
+                self._mark(self.last_event)
             if len(self._waiting) >= self._max_events:
                 self.dropped += 1
                 return
