@@ -1,7 +1,7 @@
-"""The local control socket: what `station model` asks of a running station. The control thread owns it.
+"""The control sockets: what `station model` and `station coil` ask of a running station. The control thread owns them.
 
-One request, one reply, JSON. The socket is a file open to this user alone; a request is bounded and checked, and what
-is none gets a reply that says so.
+One request, one reply, JSON. One socket is a file open to this user alone; where the configuration has another, it is
+for clients with keys that may `control`. A request is bounded and checked, and what is none gets a reply that says so.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -22,6 +22,9 @@ from shadowline.errors import ConfigError, StationError
 from station.config import Config
 from station.models import Models
 from station.positions import Positions
+from station.security.door import Callers, Door
+from station.security.gate import Gate
+from station.security.keys import ClientKeys
 from station.swapper import Swapper
 
 __all__ = [
@@ -40,10 +43,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_MAX_BYTES = 16_384
 _POLL_MS = 200
 _MAX_PATH = 100
 _OTHER_S = 0.5
+_TOLD_BYTES = 200
 _FILE_MODE = stat.S_IRUSR | stat.S_IWUSR
 
 
@@ -121,25 +124,38 @@ def endpoint_of(config: Config) -> str:
 class Control:
     """Runs in a `Worker`; answers requests until stopped."""
 
-    def __init__(self, config: Config, models: Models, swapper: Swapper, positions: Positions) -> None:
+    def __init__(self, config: Config, models: Models, swapper: Swapper, positions: Positions, gate: Gate) -> None:
         self._positions = positions
+        self._gate = gate
         self._config = config
         self._models = models
         self._swapper = swapper
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Listen. Raises `ConfigError` when the socket can't be made."""
-        with _listening(endpoint_of(self._config)) as socket:
+        """Listen. Raises `ConfigError` when a socket can't be made."""
+        with ExitStack() as opened:
+            doors = [opened.enter_context(_listening(endpoint_of(self._config), self._gate))]
+            if self._config.control.network is not None:
+                beyond = self._gate.open("control", zmq.ROUTER, self._config.control.network, "[control] network")
+                doors.append(opened.enter_context(closing(beyond)))
+            self.network = doors[-1].endpoint
+            callers = [self._gate.callers(door) for door in doors]
             ready()
             while not self._stopping.is_set():
-                if socket.poll(_POLL_MS):
-                    client, _, *parts = socket.recv_multipart()
-                    socket.send_multipart([client, b"", msgspec.json.encode(self._answer(parts))])
+                zmq.zmq_poll([(door.socket, zmq.POLLIN) for door in doors], _POLL_MS)
+                for one in callers:
+                    self._serve(one)
 
     def stop(self) -> None:
         """Let the thread end within its poll. Any thread."""
         self._stopping.set()
+
+    def _serve(self, callers: Callers) -> None:
+        if call := callers.receive(0):
+            if call.client:
+                logger.info("client %s asks %s", call.client, call.parts[0][:_TOLD_BYTES])
+            callers.answer(call, [msgspec.json.encode(self._answer(call.parts))])
 
     def _answer(self, parts: list[bytes]) -> Reply:
         try:
@@ -182,21 +198,27 @@ class Control:
         )
 
 
-def ask(endpoint: str, request: Request, timeout_s: float = 5.0) -> ModelStatus:
-    """Send `request` to the station at `endpoint` and return its reply.
+def ask(endpoint: str, request: Request, timeout_s: float = 5.0, keys: ClientKeys | None = None) -> ModelStatus:
+    """Send `request` to the station at `endpoint`, with `keys` where it asks for them, and return its reply.
 
     Raises `StationError` when it refuses, or when none answers within `timeout_s`.
     """
-    with _socket(zmq.REQ) as socket:
+    with zmq.Context(io_threads=1) as context, context.socket(zmq.REQ) as socket:
+        socket.linger = 0
         socket.rcvtimeo = round(timeout_s * 1e3)
-        socket.connect(endpoint)
-        socket.send(msgspec.json.encode(request))
+        if keys is not None:
+            keys.prepare(socket)
         try:
+            socket.connect(endpoint)
+            socket.send(msgspec.json.encode(request))
             reply = _replies.decode(socket.recv())
         except zmq.Again:
+            known = "and does it let this client control it (station keys list)" if keys else "as this user"
             raise StationError(
-                f"no station answers at {endpoint}: does one run with this configuration, as this user?"
+                f"no station answers at {endpoint}: does one run with this configuration, {known}?"
             ) from None
+        except zmq.ZMQError as fault:
+            raise StationError(f"{endpoint}: {fault.strerror.lower()}: name the station's control socket") from None
         except _NO_JSON as fault:
             raise StationError(f"{endpoint}: what answers there is no station: {fault}") from fault
     if isinstance(reply, Refused):
@@ -205,8 +227,8 @@ def ask(endpoint: str, request: Request, timeout_s: float = 5.0) -> ModelStatus:
 
 
 @contextmanager
-def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
-    """Yield the bound socket; its file is open to this user alone and goes with it."""
+def _listening(endpoint: str, gate: Gate) -> Iterator[Door]:
+    """Yield the local socket; its file is open to this user alone and goes with it."""
     path = Path(endpoint.removeprefix("ipc://"))
     before = os.umask(0o077)
     try:
@@ -223,15 +245,11 @@ def _listening(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
         raise ConfigError(
             f"[control] endpoint {endpoint}: another station listens there: give this one another name or endpoint"
         )
-    with _socket(zmq.ROUTER) as socket:  # REP waits for ever, or loses a request, after what is no ZeroMQ request
-        socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
+    # no REP: it waits for ever, or loses a request, after what is no ZeroMQ request
+    with closing(gate.open("control", zmq.ROUTER, endpoint, "[control] endpoint")) as door:
+        path.chmod(_FILE_MODE)
         try:
-            socket.bind(endpoint)
-            path.chmod(_FILE_MODE)
-        except (zmq.ZMQError, OSError) as fault:
-            raise ConfigError(f"[control] endpoint {endpoint}: {fault.strerror}") from fault
-        try:
-            yield socket
+            yield door
         finally:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -246,19 +264,7 @@ def _is_ours(folder: Path) -> bool:
 
 def _answers(endpoint: str) -> bool:
     try:
-        ask(endpoint, Status(), _OTHER_S)
+        ask(endpoint, Status(), timeout_s=_OTHER_S)
     except StationError:
         return False
     return True
-
-
-@contextmanager
-def _socket(kind: int) -> Iterator[zmq.Socket[bytes]]:
-    context = zmq.Context(io_threads=1)
-    socket = context.socket(kind)
-    socket.linger = 0
-    try:
-        yield socket
-    finally:
-        socket.close()
-        context.term()

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from station.clock import Clock
@@ -15,6 +16,7 @@ from station.encoders.base import Fault, Heard, News, Source
 from station.encoders.modbus import registers
 from station.encoders.zeromq import subscription
 from station.odometer import Odometer
+from station.security.keys import ClientKeys, check_key, read_station_pair
 
 __all__ = ["EncoderFeed", "FeedState"]
 
@@ -38,21 +40,31 @@ class EncoderFeed:
     """
 
     def __init__(
-        self, config: ModbusEncoder | ZeroMqEncoder, stale_after_s: float, odometer: Odometer, clock: Clock
+        self,
+        config: ModbusEncoder | ZeroMqEncoder,
+        stale_after_s: float,
+        odometer: Odometer,
+        clock: Clock,
+        key_folder: Path | None = None,
     ) -> None:
+        """`key_folder` holds the station's own keys, for a publisher that is known by its key."""
         self.state = FeedState("starting", "")
         self.faults = 0
         self._config = config
         self._stale_after_s = stale_after_s
         self._odometer = odometer
         self._clock = clock
+        self._key_folder = key_folder
         self._stopping = threading.Event()
         self._heard_ns = clock.tick_ns()
         self._trouble = ""
         self._coil: str | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Feed the odometer. Raises `MissingExtra`, and `ConfigError` for what is no endpoint; waits for the rest."""
+        """Feed the odometer; wait for a counter that is not there.
+
+        Raises `MissingExtra`, `ConfigError` for what is no endpoint, and `KeysError` for keys that can't be used.
+        """
         with closing(self._source()) as source:
             next(source)
             ready()
@@ -70,7 +82,13 @@ class EncoderFeed:
                 timeout_s = min(self._stale_after_s / 2, _MAX_TIMEOUT_S)
                 return registers(self._config, timeout_s, self._clock, self._stopping)
             case ZeroMqEncoder():
-                return subscription(self._config, self._clock, self._stopping)
+                return subscription(self._config, self._keys_for(self._config), self._clock, self._stopping)
+
+    def _keys_for(self, config: ZeroMqEncoder) -> ClientKeys | None:
+        if config.publisher_key is None or self._key_folder is None:
+            return None
+        check_key(config.publisher_key, "[line.encoder] publisher_key")
+        return ClientKeys(read_station_pair(self._key_folder), config.publisher_key)
 
     def _take(self, item: News) -> None:
         match item:

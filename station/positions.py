@@ -28,7 +28,8 @@ class Positions:
                 self._shared = Odometer(config.line, clock)
             case ModbusEncoder() | ZeroMqEncoder() as encoder:
                 self._shared = Odometer(config.line, clock)
-                self.feed = EncoderFeed(encoder, config.line.stale_after_s, self._shared, clock)
+                stale_after_s, keys = config.line.stale_after_s, config.security.folder
+                self.feed = EncoderFeed(encoder, stale_after_s, self._shared, clock, keys)
 
     def locate(self, camera: CameraConfig) -> Locate:
         """Return what finds the position of the first row of that camera's pictures."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
+from station.config.security import is_local
 from station.config.table import Table
 
 __all__ = [
@@ -85,6 +86,19 @@ class ZeroMqEncoder(EncoderBase):
     """Where it publishes."""
     topic: str = ""
     """How the topics begin that are heard; the last part of each message is read."""
+    publisher_key: Annotated[str, Field(min_length=40, max_length=40)] | None = None
+    """Public key of the publisher; the station comes with its own. Needed beyond this computer."""
+    plain_network: bool = False
+    """Do without keys beyond this computer: anybody there can pretend to be the counter."""
+
+    @model_validator(mode="after")
+    def _plain_is_meant(self) -> Self:
+        if self.publisher_key is None and not self.plain_network and not is_local(self.endpoint):
+            raise ValueError(
+                f"endpoint {self.endpoint} is beyond this computer: publisher_key protects it, plain_network = true"
+                " leaves it open"
+            )
+        return self
 
 
 class LineSpeed(Table):

@@ -12,6 +12,7 @@ from shadowline.errors import ConfigError
 from station.clock import Clock
 from station.config import ZeroMqEncoder
 from station.encoders.base import BackOff, Fault, Heard, News, Source
+from station.security.keys import ClientKeys
 
 __all__ = ["subscription"]
 
@@ -34,8 +35,10 @@ class _Message(msgspec.Struct):
 _messages: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(_Message)
 
 
-def subscription(config: ZeroMqEncoder, clock: Clock, stopping: threading.Event) -> Source:
+def subscription(config: ZeroMqEncoder, keys: ClientKeys | None, clock: Clock, stopping: threading.Event) -> Source:
     """Hear the publisher. What waited is told in order and as of one tick; after a loss the socket is made anew.
+
+    With `keys` the publisher must have the key that the configuration names.
 
     libzmq tries until it is connected, and again after a loss, but never to a peer that broke the protocol or sent too
     long a message.
@@ -43,7 +46,7 @@ def subscription(config: ZeroMqEncoder, clock: Clock, stopping: threading.Event)
     back_off = BackOff(stopping)
     with zmq.Context(io_threads=1) as context:
         while not stopping.is_set():
-            with _subscribed(context, config) as (socket, losses):
+            with _subscribed(context, config, keys) as (socket, losses):
                 yield None
                 for item in _until_lost(socket, losses, config, clock, stopping):
                     if isinstance(item, Heard):
@@ -92,7 +95,7 @@ def _understood(payload: bytes, tick_ns: int, config: ZeroMqEncoder) -> News:
 
 @contextmanager
 def _subscribed(
-    context: zmq.Context[zmq.Socket[bytes]], config: ZeroMqEncoder
+    context: zmq.Context[zmq.Socket[bytes]], config: ZeroMqEncoder, keys: ClientKeys | None
 ) -> Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]:
     """Yield the connected socket, and one on which the loss of its connection is heard."""
     with context.socket(zmq.SUB) as socket, socket.get_monitor_socket(_LOST) as losses:
@@ -102,6 +105,8 @@ def _subscribed(
         socket.setsockopt(zmq.HEARTBEAT_IVL, _PING_MS)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         socket.subscribe(config.topic)
+        if keys is not None:
+            keys.prepare(socket)
         try:
             _connect(socket, config.endpoint)
             yield socket, losses

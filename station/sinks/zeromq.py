@@ -2,11 +2,13 @@
 
 import zmq
 
-from shadowline.errors import ConfigError
 from station.config import PublishConfig
 from station.event import Message, topic
+from station.security.gate import Gate
 
 __all__ = ["ZeroMqSink"]
+
+_LINGER_MS = 200
 
 
 class ZeroMqSink:
@@ -14,27 +16,28 @@ class ZeroMqSink:
 
     name = "zeromq"
 
-    def __init__(self, config: PublishConfig) -> None:
+    def __init__(self, config: PublishConfig, gate: Gate) -> None:
         """Bind the endpoint; raises `ConfigError` when it is taken or can't be bound."""
         self.dropped: dict[str, int] = {}
-        self._context = zmq.Context(io_threads=1)
-        self._socket = self._context.socket(zmq.PUB)
-        self._socket.set_hwm(config.high_water_mark)
-        self._socket.linger = 200
-        try:
-            self._socket.bind(config.endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise ConfigError(f"[publish] endpoint {config.endpoint}: {error.strerror.lower()}") from None
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self._door = gate.open(
+            "events",
+            zmq.PUB,
+            config.endpoint,
+            "[publish] endpoint",
+            config.plain_network,
+            send_waiting=config.high_water_mark,
+        )
+        self._door.socket.linger = _LINGER_MS
+        self.endpoint = self._door.endpoint
 
     def put(self, message: Message, payload: bytes) -> None:
+        if self._door.stale:
+            self._door.renew()
         try:
-            self._socket.send_multipart((topic(message).encode(), payload), zmq.NOBLOCK)
+            self._door.socket.send_multipart((topic(message).encode(), payload), zmq.NOBLOCK)
         except zmq.ZMQError as error:
             reason = error.strerror.lower()
             self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
     def close(self) -> None:
-        self._socket.close()
-        self._context.term()
+        self._door.close()

@@ -468,7 +468,7 @@ def test_what_is_no_publisher_is_offline() -> None:
 
 @pytest.mark.parametrize("endpoint", ["tcp://nowhere", "tcp://127.0.0.1:*"])
 def test_what_is_no_endpoint_fails_the_start(endpoint: str) -> None:
-    line = Line(ZeroMqEncoder(type="zeromq", endpoint=endpoint, mm_per_count=1))
+    line = Line(ZeroMqEncoder(type="zeromq", endpoint=endpoint, mm_per_count=1, plain_network=True))
     with pytest.raises(ConfigError, match=rf"\[line.encoder\] endpoint {endpoint.replace('*', '.')}: Invalid"):
         Worker("encoder", line.feed.run, line.feed.stop).__enter__()
 

@@ -23,6 +23,7 @@ from station.inspector import Inspector
 from station.model import Model
 from station.models import Models
 from station.positions import Positions
+from station.security.gate import Gate
 from station.swapper import Swapper
 from station.trial import make_model
 from station.worker import Worker
@@ -52,8 +53,10 @@ class Rig:
         self.reports: list[tuple[str, str]] = []
         swapper = Swapper(config, config.engine, self.models, self._report, HostClock())
         self.positions = Positions(config, HostClock())
-        control = Control(config, self.models, swapper, self.positions)
+        gate = Gate(config.security)
+        control = Control(config, self.models, swapper, self.positions, gate)
         self._workers = (
+            Worker("gate", gate.run, gate.stop),
             Worker("swap", swapper.run, swapper.stop),
             Worker("control", control.run, control.stop),
         )
@@ -68,7 +71,7 @@ class Rig:
 
     def __exit__(self, *failure: object) -> None:
         self._running.close()
-        assert [worker.failure for worker in self._workers] == [None, None]
+        assert [worker.failure for worker in self._workers] == [None, None, None]
 
     def exchange(self) -> None:
         """Be the frame boundary that the next model waits for."""
