@@ -9,7 +9,7 @@ KIT_PYTHON ?= 3.11
 KIT_PART_MB ?= 0
 KIT_FLAVOUR ?= rtx
 
-.PHONY: run test quick check bench baseline model reference gpu offline-kit clean
+.PHONY: run test quick check bench baseline model reference gpu offline-kit deb clean
 
 run: $(VENV)/.kernels  ## the station on config.toml, with a live view; Ctrl-C stops both
 	@setsid $(STATION) run > station.log 2>&1 & station=$$!; \
@@ -64,6 +64,9 @@ gpu: $(VENV)/.daemon $(VENV)/.kernels  ## the engines of this machine, checked a
 
 offline-kit: $(VENV)/.daemon  ## a folder from which a machine without a network gets all of this; see docs/gpu.md
 	$(PYTHON) -m tests.gpu.offline_kit "$(KIT)" --python $(KIT_PYTHON) --part-mb $(KIT_PART_MB) --flavour $(KIT_FLAVOUR)
+
+deb: $(VENV)/.daemon  ## the Debian package for this computer's release, into dist/; see docs/install.md
+	sh packaging/deb.sh dist
 
 $(VENV)/.dev: $(VENV)/.daemon
 	@echo "Adding what training and tests need (PyTorch is several GB, once)"

@@ -2,8 +2,8 @@
 
 encoder ─► Positions
               ▼
-capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks
-              ▲ watch                   ▲ Models  └─► optics
+capture, one a camera ─► FrameQueue ─► inspect ─► Outbox ─► publish ─► sinks ─► journal
+              ▲ watch                   ▲ Models  └─► optics                           ▲ replay
 control (`station model`) ─► swap ──────┘
 """
 
@@ -14,9 +14,13 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from engines.gpu import find_gpus
+from shadowline.errors import StationError
+from station.archive import Archive
 from station.binding import refuse_strangers
 from station.calibrated import open_calibration, scale_of
 from station.camera import open_camera
@@ -29,18 +33,27 @@ from station.event import (
     CameraLedger,
     CameraState,
     Heartbeat,
+    LossEvent,
     Origin,
     Outage,
+    ServiceEvent,
+    ServiceName,
+    ServiceState,
     StateEvent,
 )
 from station.frame_queue import FrameQueue
 from station.inspecting import Inspecting
+from station.journal.server import Replay
+from station.journal.store import Loss
+from station.journal.writer import Journal
 from station.ledger import Ledger, LedgerError
-from station.metrics import Metrics, MetricsServer
+from station.metrics import Health, Metrics, MetricsServer
 from station.optics import Optics, open_baselines
 from station.outbox import Outbox
 from station.positions import Positions
 from station.publisher import Publisher
+from station.reload import ReloadOutcome, changed_keys
+from station.security.gate import Gate
 from station.sinks.base import Sink
 from station.sinks.zeromq import ZeroMqSink
 from station.swapper import Swapper
@@ -64,8 +77,9 @@ class Station:
         names = [camera.name for camera in config.camera]
         self.ledger = Ledger(names, max_frames)
         self.first_verdict = threading.Event()
-        self.metrics_port: int | None = None
+        self.metrics_url = ""
         self.endpoint = config.publish.endpoint
+        self.replay_endpoint = ""
         self._queue = FrameQueue(names, config.station.queue_frames)
         self._positions = Positions(config, self.clock)
         self._coverages = {
@@ -75,8 +89,11 @@ class Station:
         }
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
+        self._metrics.set_limits(config.station)
+        self._metrics.watch_disk({"journal": config.journal.folder, "archive": config.archive.folder})
         self._stop = threading.Event()
         self._captures: list[Capture] = []
+        self._journal: Journal | None = None
         self.workers: list[Worker] = []
         self._running = ExitStack()
 
@@ -86,6 +103,7 @@ class Station:
         scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in self.config.camera}
         settings = self.config.calibration
         optics = Optics(open_baselines(self.config), settings.health, settings.health_every_frames)
+        archive = self._make_archive()
         self._inspecting = Inspecting(
             self.config,
             calibrated,
@@ -99,18 +117,25 @@ class Station:
             self.first_verdict.set,
             optics,
             self._coverages,
+            archive,
         )
         with ExitStack() as starting:
+            self._gate = gate = Gate(self.config.security)
+            self._metrics.watch_gate(gate)
+            self._start(starting, "gate", gate.run, gate.stop)
+            if self.config.journal.folder is not None:
+                self._start_journal(starting, self.config.journal.folder, gate)
             publisher = Publisher(
                 self._outbox, self._open_sinks, self._heartbeat, self.config.publish.heartbeat_s, self.clock
             )
             self._start(starting, "publish", publisher.run, self._outbox.close)
             if self.config.metrics.enabled:
-                self.metrics_port = starting.enter_context(
-                    MetricsServer(self.config.metrics, self._metrics.registry)
-                ).port
+                self._start_metrics(starting)
             self._metrics.watch_optics(optics)
             self._start(starting, "optics", optics.run, optics.stop)
+            if archive is not None:
+                self._metrics.watch_archive(archive)
+                self._start(starting, "archive", archive.run, archive.stop)
             self._start(starting, "inspect", self._inspecting.run, self._queue.close)
             self._start_swapping(starting)
             gc.collect()
@@ -144,10 +169,36 @@ class Station:
 
     @property
     def progress(self) -> int:
-        """A number that grows while frames are settled, or while each camera's standstill has been announced."""
-        if all(capture.state in ("offline", "ended") and not capture.stuck for capture in self._captures):
+        """A number that grows while frames are settled, or while none waits and a driver at least answers."""
+        if self.ledger.balanced and not all(capture.stuck for capture in self._captures):
             return self.clock.tick_ns()
         return self.ledger.settled
+
+    @property
+    def beat(self) -> Heartbeat | None:
+        """The last heartbeat; None before the first."""
+        return self._metrics.beat
+
+    def reload(self, config: Config) -> list[str]:
+        """Let `config` hold from the next frame on, and return the keys that differ. Main thread.
+
+        Raises `ConfigError` for a key that needs a restart and for rules that the model can't follow, `StationError`
+        while a model is on its way in; then what held before goes on.
+        """
+        changed = changed_keys(self.config, config)
+        self._swapper.adopt(config)
+        try:
+            self._inspecting.adopt(config)
+        except StationError:
+            self._swapper.adopt(self.config)
+            raise
+        self.config = config
+        self._metrics.set_limits(config.station)
+        return changed
+
+    def count_reload(self, outcome: ReloadOutcome) -> None:
+        """Count a configuration that was read again."""
+        self._metrics.count_reload(outcome)
 
     def _raise_failure(self) -> None:
         for worker in self.workers:
@@ -159,13 +210,34 @@ class Station:
         self.workers.append(worker)
         running.enter_context(worker)
 
+    def _start_metrics(self, running: ExitStack) -> None:
+        self._metrics.watch_gpus(find_gpus)
+        health = Health(self.workers, lambda: self._metrics.beat, self.first_verdict, self.clock)
+        server = MetricsServer(self.config.metrics, self._metrics.registry, health)
+        self._start(running, "metrics", server.run, server.stop)
+        self.metrics_url = server.url
+
+    def _start_journal(self, running: ExitStack, folder: Path, gate: Gate) -> None:
+        config, tell = self.config.journal, partial(self._report_service, "journal")
+        journal = Journal(folder, config, self.clock, self._outbox.resume, tell, self._report_loss)
+        self._start(running, "journal", journal.run, journal.stop)
+        replay = Replay(config, journal, gate, self.clock)
+        self._start(running, "replay", replay.run, replay.stop)
+        self._metrics.watch_journal(journal, replay)
+        self._journal, self.replay_endpoint = journal, replay.endpoint
+
+    def _make_archive(self) -> Archive | None:
+        config, tell = self.config.archive, partial(self._report_service, "archive")
+        return None if config.folder is None else Archive(config.folder, config, self.clock, tell)
+
     def _start_swapping(self, running: ExitStack) -> None:
         inspecting = self._inspecting
         swapper = Swapper(self.config, inspecting.opened.settled, inspecting.models, inspecting.report, self.clock)
+        self._swapper = swapper
         self._metrics.watch_shadow(swapper.shadowed, swapper.disagreed)
         self._start(running, "swap", swapper.run, swapper.stop)
         if self.config.control.enabled:
-            control = Control(self.config, inspecting.models, swapper, self._positions)
+            control = Control(self.config, inspecting.models, swapper, self._positions, self._gate)
             self._start(running, "control", control.run, control.stop)
         if inspecting.opened.wanted:
             swapper.swap(None, None)
@@ -195,6 +267,16 @@ class Station:
             self._coverages[camera].note_state(event)
         self._outbox.put(event)
 
+    def _report_service(self, service: ServiceName, state: ServiceState, detail: str) -> None:
+        """Send the new state of journal or archive. Their threads."""
+        origin = self._inspecting.origin
+        self._outbox.put(ServiceEvent(0, origin, service, state, detail, self.clock.utc_ns(), 0))
+
+    def _report_loss(self, loss: Loss) -> None:
+        """Send what the journal lacks. Journal thread."""
+        origin = self._inspecting.origin
+        self._outbox.put(LossEvent(0, origin, loss.first, loss.last, loss.reason, self.clock.utc_ns(), 0))
+
     def _watch(self, ready: Ready) -> None:
         """Look again and again for a camera whose driver does not answer. Watch thread."""
         ready()
@@ -204,9 +286,9 @@ class Station:
 
     def _open_sinks(self) -> list[Sink]:
         """Make the sinks. Publish thread."""
-        zeromq = ZeroMqSink(self.config.publish)
+        zeromq = ZeroMqSink(self.config.publish, self._gate)
         self.endpoint = zeromq.endpoint
-        return [zeromq, self._metrics]
+        return [zeromq, self._metrics] if self._journal is None else [zeromq, self._journal, self._metrics]
 
     def _heartbeat(self, dropped: dict[str, int]) -> Heartbeat:
         """Make a heartbeat of the moment. Publish thread."""
@@ -229,4 +311,5 @@ class Station:
             engine=self._inspecting.engine,
             dropped=dropped,
             encoder=self._positions.feed.state.name if self._positions.feed else "",
+            journal=self._journal.record if self._journal else None,
         )

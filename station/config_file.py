@@ -14,7 +14,7 @@ from pydantic_settings.exceptions import SettingsError
 from shadowline.errors import ConfigError
 from station.config import Config, Table, folder
 
-__all__ = ["load", "parse"]
+__all__ = ["load", "name_place", "parse"]
 
 _TAGS = {
     *("simulated", "replay", "aravis", "gentl", "basler", "opencv", "python"),
@@ -70,7 +70,7 @@ def _refuse_unknown_variables() -> None:
 def _explain(fault: ErrorDetails, values: dict[str, Any], path: Path) -> str:
     """Put one fault of pydantic as `where: [table] key: what`, with the nearest known key for an unknown one."""
     place = [part for part in fault["loc"] if part not in _TAGS]
-    where = _name_place(place)
+    where = name_place(place)
     if fault["type"] == "missing":
         return f"{path}: {where}: missing"
     source = str(path) if _stands_in(values, place) else "environment"
@@ -83,7 +83,7 @@ def _explain(fault: ErrorDetails, values: dict[str, Any], path: Path) -> str:
     return ": ".join(part for part in (source, where, what) if part)
 
 
-def _name_place(place: list[int | str]) -> str:
+def name_place(place: list[int | str]) -> str:
     """Turn ('camera', 1, 'rate_hz') into '[[camera]] number 2 rate_hz'."""
     if not place:
         return ""

@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 
 import msgspec
 
-from shadowline.errors import CalibrationError
+from shadowline.errors import CalibrationError, ConfigError, StationError
+from station.archive import Archive, refuse_strangers
 from station.calibrated import Calibrated, calibration_id
 from station.clock import Clock
 from station.config import Config, FakeEngineConfig
 from station.coverage import Coverage, Span
 from station.engine import OpenEngine, open_engine
-from station.event import CoverageEvent, EngineRecord, ModelAction, ModelEvent, Origin
+from station.event import CoverageEvent, EngineRecord, InspectionEvent, ModelAction, ModelEvent, Origin
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
@@ -34,6 +36,7 @@ __all__ = ["Inspecting"]
 logger = logging.getLogger(__name__)
 
 _IDLE_S = 0.1
+_ADOPT_S = 5.0
 
 
 class Inspecting:
@@ -56,6 +59,7 @@ class Inspecting:
         first_verdict: Callable[[], None],
         optics: Optics,
         coverages: Mapping[str, Coverage],
+        archive: Archive | None,
     ) -> None:
         """`origin` still lacks the model; `first_verdict` is called once, when a frame was really judged."""
         self.origin = msgspec.structs.replace(origin, calibration=calibration_id(calibrated))
@@ -71,7 +75,9 @@ class Inspecting:
         self._clock = clock
         self._optics = optics
         self._coverages = coverages
+        self._archive = archive
         self._first_verdict: Callable[[], None] | None = first_verdict
+        self._offered: tuple[Config, Future[None]] | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
         """Inspect until the queue is closed and empty, then free the models."""
@@ -79,6 +85,7 @@ class Inspecting:
         with closing(self._queue), closing(open_engine(config.engine, config.swap)) as opened:
             self.opened = opened
             live = make_model(opened.engine, config, opened.why)
+            refuse_strangers(config.archive, live.judge.labels)
             reserve = self._make_reserve(live)
             finders = {name: open_finder(one.regions, one.flat_field) for name, one in self._calibrated.items()}
             inspector = Inspector(
@@ -90,6 +97,21 @@ class Inspecting:
                 ready()
                 self._work(inspector)
                 self._end_coverage()
+
+    def adopt(self, config: Config) -> None:
+        """Let `config` hold from the next frame on. Main thread.
+
+        Raises `ConfigError` when a model can't follow its rules, `StationError` when no frame ends in time; then what
+        held before goes on.
+        """
+        adopted: Future[None] = Future()
+        self._offered = (config, adopted)
+        try:
+            adopted.result(_ADOPT_S)
+        except TimeoutError:
+            if adopted.cancel():
+                raise StationError(f"no frame ended within {_ADOPT_S:g} s: try again") from None
+            adopted.result()
 
     def _check_size(self, frame: Frame) -> None:
         geometry = self._scales[frame.camera].geometry
@@ -133,9 +155,10 @@ class Inspecting:
         inspections = inspector.inspect(frames)
         if inspector.failure:
             self._fail_over(inspector)
-        for inspection in inspections:
-            self._settle(inspection)
-        for frame, inspection in zip(frames, inspections, strict=True):
+        events = [self._settle(inspection) for inspection in inspections]
+        for frame, inspection, event in zip(frames, inspections, events, strict=True):
+            if self._archive is not None:
+                self._archive.offer(frame, event, inspector.model.engine.card.crop)
             inspector.learn(frame)
             if inspection.verdict is not Verdict.INVALID or inspection.reason == InvalidReason.DARK:
                 self._optics.offer(frame)
@@ -160,11 +183,27 @@ class Inspecting:
         self.report("failed_over", inspector.model.title, f"{failed.title} failed: {failure}")
 
     def _exchange(self, inspector: Inspector) -> None:
+        """Between two frames: take the model and the configuration that wait."""
         if self.models.exchange(inspector):
             self._name(inspector.model)
+        if self._offered is not None:
+            (config, adopted), self._offered = self._offered, None
+            if adopted.set_running_or_notify_cancel():
+                self._adopt(inspector, config, adopted)
 
-    def _settle(self, inspection: Inspection) -> None:
-        """Enter the inspection in the ledger and send its event."""
+    def _adopt(self, inspector: Inspector, config: Config, adopted: Future[None]) -> None:
+        try:
+            self.models.judge_by(config.verdict)
+        except ConfigError as fault:
+            adopted.set_exception(fault)
+            return
+        self._config = config
+        inspector.budget_ms = config.station.budget_ms
+        self.origin = msgspec.structs.replace(self.origin, config=config.sha256[:12])
+        adopted.set_result(None)
+
+    def _settle(self, inspection: Inspection) -> InspectionEvent:
+        """Enter the inspection in the ledger, send its event and return it."""
         verdict, reason = inspection.verdict, inspection.reason
         if self._first_verdict is not None:
             if reason == InvalidReason.CALIBRATION:
@@ -180,6 +219,7 @@ class Inspecting:
         spans = self._coverages[camera].take(event) if camera in self._coverages else ()
         self._outbox.put(event)
         self._tell_coverage(camera, spans)
+        return event
 
     def _tell_coverage(self, camera: str, spans: Iterable[Span]) -> None:
         """Send the stretches that are settled."""
@@ -198,7 +238,7 @@ class Inspecting:
         engine = model.engine
         self.engine = EngineRecord(engine.name, engine.card.labels, engine.sha256, model.why)
         self.origin = msgspec.structs.replace(self.origin, model=model.title)
-        self._metrics.set_engine(self.engine)
+        self._metrics.set_engine(self.engine, self.opened.stands_in(engine))
         logger.info("regions are named by %s on %s: %s", model.title, engine.name, model.why)
 
     def report(self, action: ModelAction, model: str, detail: str) -> None:

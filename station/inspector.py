@@ -52,6 +52,8 @@ class Inspector:
     """Takes over, in the same frame, when the model fails."""
     failure: str
     """Why another model took over; empty while none did."""
+    budget_ms: float
+    """From capture to decision; may change between two frames."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Inspector:
         self._check = check
         self._finders = finders
         self._overlaps = {camera: Overlap() for camera in finders}
-        self._budget_ns = round(budget_ms * 1e6)
+        self.budget_ms = budget_ms
         self._clock = clock
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
@@ -213,5 +215,5 @@ class Inspector:
         crops: NDArray[np.uint8] | None = None,
     ) -> Inspection:
         latency_ns = self._clock.tick_ns() - about.captured_tick_ns
-        late = latency_ns > self._budget_ns
+        late = latency_ns > self.budget_ms * 1e6
         return Inspection(about, sequence, verdict, reason, latency_ns, late, defects, stages, detail, crops)

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.model import CropCut
+from station.config import VerdictConfig
 from station.crops import cut_crops
 from station.frame import Frame
 from station.inspection import Inspection
 from station.inspector import Inspector
 from station.model import Model
+from station.verdict import Judge
 
 __all__ = ["Models", "Sample", "Watch"]
 
@@ -88,6 +90,17 @@ class Models:
             self._forget_recent()
             self._changed.notify_all()
         return True
+
+    def judge_by(self, rules: VerdictConfig) -> None:
+        """Let every model judge by `rules`, between two frames. Inspect thread, while no model is on its way in.
+
+        Raises `ConfigError` when one of them can't; then all judge as before.
+        """
+        with self._changed:
+            models = [model for model in (self.live, self.previous, self._reserve) if model is not None]
+            judges = [Judge(rules, model.engine.card) for model in models]
+            for model, judge in zip(models, judges, strict=True):
+                model.judge = judge
 
     def fail_over(self, inspector: Inspector) -> None:
         """Note that the previous model has taken over from the live one, which is retired. Inspect thread."""

@@ -94,6 +94,12 @@ class Swapper:
         """Begin to bring back the previous model; as `swap`."""
         return self._begin(self._roll_back)
 
+    def adopt(self, config: Config) -> None:
+        """Let `config` hold for the jobs to come. Main thread. Raises `StationError` while one is under way."""
+        with self._wanted:
+            self._refuse_second()
+            self._config = config
+
     def run(self, ready: Callable[[], None]) -> None:
         """Do jobs until stopped."""
         ready()
@@ -115,12 +121,15 @@ class Swapper:
 
     def _begin(self, job: Callable[[], str]) -> int:
         with self._wanted:
-            if self._job is not None or self.status.stage != "idle":
-                raise StationError(f"another model is on its way in ({self.status.stage}): wait for it")
+            self._refuse_second()
             self._job = job
             self.status = SwapStatus(self.status.job + 1, "building", "waiting")
             self._wanted.notify_all()
             return self.status.job
+
+    def _refuse_second(self) -> None:
+        if self._job is not None or self.status.stage != "idle":
+            raise StationError(f"another model is on its way in ({self.status.stage}): wait for it")
 
     def _next_job(self) -> Callable[[], str] | None:
         """Wait for a job; None when there was none for a while, or the station stops."""

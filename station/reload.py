@@ -1,0 +1,53 @@
+"""Which keys of a configuration may change while the line runs, and which differ between two. Pure."""
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal, TypeAlias
+
+from shadowline.errors import ConfigError
+from station.config import Config
+from station.config_file import name_place
+
+__all__ = ["ReloadOutcome", "changed_keys"]
+
+ReloadOutcome: TypeAlias = Literal["taken", "refused"]
+"""A configuration that is read again holds from the next frame on, or leaves the one before in force."""
+
+Key: TypeAlias = tuple[int | str, ...]
+
+_MISSING: Final = object()
+
+_SAFE: Final[tuple[Key, ...]] = (
+    ("station", "budget_ms"),
+    ("verdict",),
+    ("swap", "max_flip_share"),
+    ("swap", "max_disagreement"),
+    ("swap", "golden_loss"),
+    ("swap", "shadow_crops"),
+    ("swap", "shadow_s"),
+    ("swap", "probation_frames"),
+    ("swap", "max_late_share"),
+)
+"""Keys, or tables with all of theirs, that are only read: nothing was opened, sized or learnt by them."""
+
+
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Return the keys in which `new` differs from `old`, as `[table] key`.
+
+    Raises `ConfigError` that names those which need a restart.
+    """
+    changed = list(_differences(old.model_dump(), new.model_dump()))
+    unsafe = [name_place(list(key)) for key in changed if not any(key[: len(safe)] == safe for safe in _SAFE)]
+    if unsafe:
+        raise ConfigError(f"{', '.join(unsafe)}: a change of that needs a restart")
+    return [name_place(list(key)) for key in changed]
+
+
+def _differences(old: Any, new: Any, place: Key = ()) -> Iterator[Key]:
+    """Yield the places where two values of tables, lists and plain values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING), (*place, key))
+    elif isinstance(old, tuple) and isinstance(new, tuple) and place == ("camera",):
+        yield from _differences(dict(enumerate(old)), dict(enumerate(new)), place)
+    elif old != new:
+        yield place
