@@ -6,7 +6,9 @@
     │   └── CameraLost      a camera that worked is gone: rebuilt from scratch, never an exit
     ├── EngineError         a model can't be loaded or run
     │   └── EngineMismatch  it loads, but is not what the station or its metadata says
+    ├── JournalError        what is kept of the messages can't be read or written
     ├── CalibrationError    a calibration is damaged or of another camera, size or setting
+    ├── KeysError           keys are missing, damaged, of somebody else or open to others
     └── MissingExtra        an optional package is not installed; carries the pip line
 
 A message says what is wrong, where, and what to do.
@@ -19,6 +21,8 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "EngineMismatch",
+    "JournalError",
+    "KeysError",
     "MissingExtra",
     "StationError",
 ]
@@ -48,8 +52,16 @@ class EngineMismatch(EngineError):
     """A model loads but is not what its metadata or the station says."""
 
 
+class JournalError(StationError):
+    """The journal can't be read or written."""
+
+
 class CalibrationError(StationError):
     """A calibration is damaged or belongs to another camera, size or setting."""
+
+
+class KeysError(StationError):
+    """Keys can't be used as they are, or nobody is known by them."""
 
 
 class MissingExtra(StationError):

@@ -8,7 +8,7 @@ from typing import Final
 
 from station.event import InspectionEvent, StateEvent
 
-__all__ = ["GAP", "NO_POSITION", "OFFLINE", "UNHEARD", "Coverage", "Span"]
+__all__ = ["GAP", "NO_POSITION", "OFFLINE", "RESTART", "UNHEARD", "Coverage", "Span"]
 
 GAP: Final = "gap"
 """No picture was taken of it: the line was faster than the camera, or nothing triggered it."""
@@ -18,6 +18,8 @@ NO_POSITION: Final = "no_position"
 """There were pictures, but nothing told where."""
 UNHEARD: Final = "unheard"
 """There were frames of which no message was heard."""
+RESTART: Final = "restart"
+"""The station was not there."""
 
 _OUTAGES = 64
 _LEAST_MM = 1e-3
@@ -80,6 +82,11 @@ class Coverage:
         self._away = event.state == "offline"
         if event.outage is not None:
             self._outages.append(event.changed_ns - round(event.outage.seconds * 5e8))  # its middle
+
+    def begin_run(self) -> None:
+        """Take the next event as the first one after a restart of the station."""
+        self._missed.add(RESTART)
+        self._sequence = 0
 
     def take(self, event: InspectionEvent) -> Iterator[Span]:
         """Yield the spans that are settled now; `event` is the camera's next."""

@@ -38,6 +38,10 @@ class OpenEngine:
     wanted: bool = False
     """Whether it stands in for a plan that is to be built in the background."""
 
+    def stands_in(self, engine: Engine) -> bool:
+        """Whether `engine` is only there while the one that is meant is not."""
+        return engine is self.reserve or (self.wanted and engine is self.engine)
+
     def close(self) -> None:
         """Leave both engines."""
         for engine in (self.engine, self.reserve):

@@ -50,9 +50,11 @@ class View:
     losses: deque[LossEvent] = field(default_factory=lambda: deque(maxlen=3))
 
     def take(self, message: Message, now_s: float) -> None:
-        """Fold `message` in; a jump in its number is something that this watcher missed."""
+        """Fold `message` in; a jump in its number is something that this watcher missed, but not over a restart."""
         if message.origin.run != self.run:
             self.run, self.last_event, self.missed = message.origin.run, 0, 0
+            self.complaints.clear()
+            self.services.clear()
         if isinstance(message, Heartbeat):
             self.heartbeat, self.heartbeat_s = message, now_s
             self.states.update({camera: account.state for camera, account in message.ledger.items()})

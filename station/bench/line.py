@@ -126,10 +126,10 @@ def measure_flood(regions: int, tables: str = "") -> dict[str, Any]:
         return {"fps": round(frames / seconds, 1), "rss_mib": {"start": start_mib, "end": line.rss_mib}}
 
 
-def measure_paced(regions: int) -> dict[str, Any]:
+def measure_paced(regions: int, tables: str = "") -> dict[str, Any]:
     """Return capture-to-publish `p50_ms` and `p99_ms` at 60 Hz, scraped every second, and what became invalid."""
     latencies, invalid, late = [], 0, 0
-    with running(regions, _RATE_HZ, b"inspection.") as line:
+    with running(regions, _RATE_HZ, b"inspection.", tables) as line:
         end_s = time.monotonic() + _PACED_S
         scrape_s = time.monotonic()
         while (now_s := time.monotonic()) < end_s:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from engines import Engine, FakeEngine, OnnxRuntimeEngine
 from station.bench.regions import draw_strip
 from station.clock import HostClock
-from station.config import PublishConfig, VerdictConfig
+from station.config import PublishConfig, SecurityConfig, VerdictConfig
 from station.event import EngineRecord, Origin, encode
 from station.frame import Frame, Image
 from station.frame_queue import FrameQueue
@@ -21,8 +22,10 @@ from station.metrics import Metrics
 from station.model import Model
 from station.outbox import Outbox
 from station.regions import Regions
+from station.security.gate import Gate
 from station.sinks.zeromq import ZeroMqSink
 from station.verdict import Defect, Judge, Verdict
+from station.worker import Worker
 
 __all__ = ["median_us", "time_classify", "time_event", "time_overhead"]
 
@@ -80,15 +83,15 @@ def time_overhead() -> float:
     """
     clock, queue, ledger, outbox = HostClock(), FrameQueue(["top"], 8), Ledger(["top"]), Outbox(4096)
     metrics = Metrics(ledger, queue.depth, "bench")
-    sink = ZeroMqSink(PublishConfig(endpoint="tcp://127.0.0.1:*"))
-    image = draw_strip(3, seed=0)
-    try:
-        with FakeEngine(("defect",)) as engine:
-            metrics.set_engine(EngineRecord(engine.name, engine.card.labels, engine.sha256))
-            step = _one_frame(clock, queue, ledger, outbox, metrics, sink, image, engine)
-            return round(median_us(step, 5000), 1)
-    finally:
-        sink.close()
+    image, gate = draw_strip(3, seed=0), Gate(SecurityConfig())
+    with (
+        Worker("gate", gate.run, gate.stop),
+        closing(ZeroMqSink(PublishConfig(endpoint="tcp://127.0.0.1:*"), gate)) as sink,
+        FakeEngine(("defect",)) as engine,
+    ):
+        metrics.set_engine(EngineRecord(engine.name, engine.card.labels, engine.sha256))
+        step = _one_frame(clock, queue, ledger, outbox, metrics, sink, image, engine)
+        return round(median_us(step, 5000), 1)
 
 
 def _one_frame(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from station.bench.calibration import measure_calibration
 from station.bench.cameras import measure_cameras
+from station.bench.delivery import measure_delivery
 from station.bench.line import measure_flood, measure_paced, run_user_script
 from station.bench.regions import measure_regions
 from station.bench.steps import time_classify, time_event, time_overhead
@@ -45,6 +46,8 @@ def measure() -> dict[str, Any]:
     figures["cameras"] = measure_cameras()
     progress.print("with and without calibration …")
     figures["calibration"] = measure_calibration()
+    progress.print("with and without journal and archive …")
+    figures["delivery"] = measure_delivery()
     progress.print("models swapped under way …")
     figures["swap"] = measure_swaps()
     for regions in _SCRIPT_REGIONS:
@@ -92,6 +95,7 @@ def show(figures: dict[str, Any]) -> None:
         "overhead_us",
         "cameras",
         "calibration",
+        "delivery",
         "swap",
         "user_script",
         "rss_mib",

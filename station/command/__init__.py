@@ -9,6 +9,7 @@ import typer
 
 from shadowline import __version__
 from shadowline.errors import StationError
+from station.command.archive import app as archive
 from station.command.bench import bench
 from station.command.calibrate import app as calibrate
 from station.command.camera import app as camera
@@ -17,21 +18,30 @@ from station.command.coil import coil
 from station.command.doctor import doctor
 from station.command.engine import app as engine
 from station.command.inspect import inspect
+from station.command.install import install
+from station.command.journal import app as journal
+from station.command.keys import app as keys
+from station.command.metrics import app as metrics
 from station.command.model import app as model
 from station.command.report import report
 from station.command.run import run
 from station.command.schema import schema
+from station.command.tail import tail
 from station.command.watch import watch
 
 __all__ = ["main"]
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (run, watch, inspect, check, schema, doctor, bench, coil, report):
+for command in (run, watch, inspect, check, schema, doctor, bench, coil, report, tail, install):
     app.command()(command)
+app.add_typer(archive, name="archive")
 app.add_typer(calibrate, name="calibrate")
 app.add_typer(camera, name="camera")
 app.add_typer(engine, name="engine")
+app.add_typer(journal, name="journal")
+app.add_typer(keys, name="keys")
+app.add_typer(metrics, name="metrics")
 app.add_typer(model, name="model")
 
 
@@ -44,9 +54,12 @@ def _station(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def _mount_groups(words: list[str]) -> None:
-    """Mount the groups of other packages (`station train …`) by entry point, and load only the one that is called."""
+    """Mount the groups of other packages (`station train …`) by entry point, and load only the one that is called.
+
+    `install` writes completion for all of them.
+    """
     for group in entry_points(group="station.commands"):
-        if not words or words[0].startswith("-") or words[0] == group.name:
+        if not words or words[0].startswith("-") or words[0] in (group.name, "install"):
             app.add_typer(group.load(), name=group.name)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from station.archive import refuse_strangers
 from station.calibrated import open_calibration
 from station.command.options import ConfigFile
 from station.config import (
@@ -21,6 +22,9 @@ from station.config import (
 )
 from station.config_file import load
 from station.engine import OpenEngine, open_engine
+from station.metrics.server import open_guards
+from station.security.roster import Roster
+from station.security.survey import survey
 from station.verdict import Judge
 
 __all__ = ["check"]
@@ -30,9 +34,11 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     """Check the configuration, the model and the calibration, and explain them."""
     settings = load(config)
     console = Console(highlight=False, soft_wrap=True)
+    open_guards(settings.metrics)
     with closing(open_engine(settings.engine, settings.swap)) as opened:
         engine = opened.engine
         judge = Judge(settings.verdict, engine.card)
+        refuse_strangers(settings.archive, judge.labels)
         for camera in settings.camera:
             open_calibration(settings, camera)
         _explain(console, settings, opened, judge)
@@ -87,7 +93,18 @@ def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge)
         needs += [f"area ≥ {rule.min_area_px} px"] if rule.min_area_px else []
         needs += [f"at least {rule.min_count}"] if rule.min_count > 1 else []
         table.add_row("", f"{label}: {rule.action}" + (f" if {', '.join(needs)}" if needs else ""))
-    table.add_row("publish", config.publish.endpoint)
-    address = f"http://{config.metrics.host}:{config.metrics.port}/metrics" if config.metrics.enabled else "off"
-    table.add_row("metrics", address)
+    for exposure in survey(config):
+        table.add_row(exposure.place, f"[yellow]{exposure.told}[/]" if exposure.open else exposure.told)
+    if config.security.folder is not None:
+        table.add_row("keys", f"{config.security.folder}, {len(Roster(config.security.folder))} known")
+    journal = config.journal
+    bounds = f"{journal.max_mb} MB, {journal.max_age_days:g} days, given again on {journal.endpoint}"
+    off = "off: numbers begin anew at each start"
+    table.add_row("journal", f"{journal.folder}: {bounds}" if journal.folder else off)
+    archive = config.archive
+    limits = f"{archive.max_mb} MB, {archive.max_age_days:g} days, whole frames: {archive.frames}"
+    table.add_row("archive", f"{archive.folder}: {limits}" if archive.folder else "off")
+    table.add_row("metrics", config.metrics.url(config.metrics.port) if config.metrics.enabled else "off")
+    if config.metrics.exposed:
+        table.add_row("", "open to the network without TLS and password, as plain_network allows")
     console.print(table)

@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from station.command.options import AsJson, ConfigFile
-from station.config_file import load
-from station.control import ModelStatus, Request, Rollback, Status, Swap, ask, endpoint_of
+from station.client import Peer
+from station.command.options import AsJson, ConfigFile, Endpoint, KeyFolder
+from station.command.peer import find_control
+from station.control import ModelStatus, Request, Rollback, Status, Swap, ask
 
 __all__ = ["app"]
 
@@ -22,9 +23,12 @@ _POLL_S = 0.2
 
 
 @app.command("status")
-def _status(config: ConfigFile = Path("config.toml"), as_json: AsJson = False) -> None:
+def _status(
+    endpoint: Endpoint = None, keys: KeyFolder = None, config: ConfigFile = Path("config.toml"), as_json: AsJson = False
+) -> None:
     """Show which model is live, which one is there to go back to, and how far a swap is."""
-    _print(ask(endpoint_of(load(config)), Status()), as_json)
+    peer = find_control(config, endpoint, keys)
+    _print(ask(peer.endpoint, Status(), keys=peer.keys), as_json)
 
 
 @app.command("swap")
@@ -33,6 +37,8 @@ def _swap(
     precision: Annotated[
         Literal["fp32", "fp16", "int8"] | None, typer.Option(help="Convert it; without this the file's own precision.")
     ] = None,
+    endpoint: Endpoint = None,
+    keys: KeyFolder = None,
     config: ConfigFile = Path("config.toml"),
     as_json: AsJson = False,
 ) -> None:
@@ -41,18 +47,20 @@ def _swap(
     The line runs on all the while. Exit code 1 when the new model was refused or taken back. A restart loads the model
     that the configuration names: write the new one there to keep it.
     """
-    _follow(endpoint_of(load(config)), Swap(str(model.absolute()), precision), as_json)
+    _follow(find_control(config, endpoint, keys), Swap(str(model.absolute()), precision), as_json)
 
 
 @app.command("rollback")
-def _rollback(config: ConfigFile = Path("config.toml"), as_json: AsJson = False) -> None:
+def _rollback(
+    endpoint: Endpoint = None, keys: KeyFolder = None, config: ConfigFile = Path("config.toml"), as_json: AsJson = False
+) -> None:
     """Go back to the model before, between two frames."""
-    _follow(endpoint_of(load(config)), Rollback(), as_json)
+    _follow(find_control(config, endpoint, keys), Rollback(), as_json)
 
 
-def _follow(endpoint: str, request: Request, as_json: bool) -> None:
+def _follow(peer: Peer, request: Request, as_json: bool) -> None:
     """Send `request`, show the job until it ends, and its end."""
-    status = ask(endpoint, request)
+    status = ask(peer.endpoint, request, keys=peer.keys)
     job = status.job
     told = TextColumn("{task.fields[detail]}")
     columns = (TextColumn("{task.description:<10}"), BarColumn(), told, TimeElapsedColumn())
@@ -61,7 +69,7 @@ def _follow(endpoint: str, request: Request, as_json: bool) -> None:
         while status.job == job and status.stage != "idle":
             bar.update(task, description=status.stage, completed=status.part, detail=status.detail[:60])
             time.sleep(_POLL_S)
-            status = ask(endpoint, Status())
+            status = ask(peer.endpoint, Status(), keys=peer.keys)
     _print(status, as_json)
     if status.outcome != "kept":
         raise typer.Exit(1)

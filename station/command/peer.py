@@ -1,6 +1,5 @@
 """Where a command finds the station, and the keys that it comes with. Main thread."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -8,13 +7,14 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from shadowline.errors import ConfigError, StationError
+from station.client import Peer
 from station.config import JournalConfig, PublishConfig
 from station.config_file import load
 from station.control import endpoint_of
-from station.security.keys import ClientKeys, read_client_keys
+from station.security.keys import read_client_keys
 from station.security.survey import survey
 
-__all__ = ["Peer", "find_control", "find_peer"]
+__all__ = ["connect", "find_control", "find_peer"]
 
 _ANSWERS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
@@ -27,37 +27,26 @@ _ANY_HOST = ("*", "0.0.0.0", "[::]")
 _DEFAULTS = {"publish": PublishConfig().endpoint, "journal": JournalConfig().endpoint}
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A socket of a station."""
+def connect(socket: zmq.Socket[bytes], peer: Peer) -> None:
+    """Connect `socket` to `peer`, with its keys; where no station is, libzmq goes on trying.
 
-    endpoint: str
-    keys: ClientKeys | None
-
-    def prepare(self, socket: zmq.Socket[bytes]) -> None:
-        """Give `socket`, before it is connected, the keys where some are needed."""
-        if self.keys is not None:
-            self.keys.prepare(socket)
-
-    def connect(self, socket: zmq.Socket[bytes]) -> None:
-        """Connect `socket`; where no station is, libzmq goes on trying.
-
-        Raises `ConfigError` for what is no endpoint, `StationError` where a station is that does not let it in.
-        """
-        self.prepare(socket)
-        with socket.get_monitor_socket(_ANSWERS) as answers:
-            try:
-                socket.connect(self.endpoint)
-                answer = recv_monitor_message(answers)["event"] if answers.poll(_ANSWER_MS) else None
-            except zmq.ZMQError as fault:
-                raise ConfigError(f"{self.endpoint}: can't be connected to: {fault.strerror}") from None
-            finally:
-                socket.disable_monitor()
-        if answer not in (None, zmq.EVENT_HANDSHAKE_SUCCEEDED):
-            raise StationError(
-                f"{self.endpoint}: not let in: station keys list, on the station's computer, shows who is; --keys names"
-                " the folder of this client's keys"
-            )
+    Raises `ConfigError` for what is no endpoint, `StationError` where a station is that does not let it in.
+    """
+    if peer.keys is not None:
+        peer.keys.prepare(socket)
+    with socket.get_monitor_socket(_ANSWERS) as answers:
+        try:
+            socket.connect(peer.endpoint)
+            answer = recv_monitor_message(answers)["event"] if answers.poll(_ANSWER_MS) else None
+        except zmq.ZMQError as fault:
+            raise ConfigError(f"{peer.endpoint}: can't be connected to: {fault.strerror}") from None
+        finally:
+            socket.disable_monitor()
+    if answer not in (None, zmq.EVENT_HANDSHAKE_SUCCEEDED):
+        raise StationError(
+            f"{peer.endpoint}: not let in: station keys list, on the station's computer, shows who is; --keys names"
+            " the folder of this client's keys"
+        )
 
 
 def find_peer(place: Literal["publish", "journal"], config: Path, endpoint: str | None, keys: Path | None) -> Peer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,10 @@ import typer
 
 from calibration.periodic import Roll
 from shadowline.errors import ConfigError
-from station.command.options import ConfigFile
+from station.client import Client, Gap, Peer, Renumbered, Silence
+from station.command.options import ConfigFile, Endpoint, KeyFolder
+from station.command.peer import connect, find_peer
+from station.command.stream import JournalEndpoint, open_client, until_caught_up
 from station.config import Config
 from station.config_file import load
 from station.event import Message
@@ -26,7 +30,13 @@ def report(
     listen: Annotated[
         bool, typer.Option("--listen", help="Listen to the running station until the coil ends.")
     ] = False,
+    journal: Annotated[
+        bool, typer.Option("--journal", help="Take all that the station's journal has, from the oldest to the newest.")
+    ] = False,
     folder: Annotated[Path, typer.Option("--to", help="Folder for the report's three files.")] = Path(),
+    endpoint: Endpoint = None,
+    journal_endpoint: JournalEndpoint = None,
+    keys: KeyFolder = None,
     config: ConfigFile = Path("config.toml"),
 ) -> None:
     """Write the report of a coil: HTML to read, CSV of its defects, JSON of all figures.
@@ -34,11 +44,19 @@ def report(
     Rolls are those of [[line.rolls]] in the configuration. With --listen, Ctrl-C ends the listening and writes what is
     there. Exit code 1 when some of the coil was not inspected.
     """
-    if (events is None) == (not listen):
-        raise ConfigError("name a file with --events, or listen to the station with --listen: one of the two")
-    settings = load(config) if listen or config.exists() else None
+    if [events is not None, listen, journal].count(True) != 1:
+        raise ConfigError(
+            "name a file with --events, or listen with --listen, or ask the journal with --journal: one of the three"
+        )
+    settings = load(config) if config.exists() or (events is None and endpoint is None) else None
     record = CoilRecord(coil, {camera.name: camera.reach_mm for camera in settings.camera} if settings else {})
-    messages = read_messages(events) if events is not None else _listen(settings, record)
+    messages: Iterator[Message | None]
+    if events is not None:
+        messages = read_messages(events)
+    elif journal:
+        messages = _read_journal(open_client(config, endpoint, journal_endpoint, keys, "first"))
+    else:
+        messages = _listen(find_peer("publish", config, endpoint, keys), record)
     with suppress(KeyboardInterrupt):
         for message in messages:
             record.take(message)
@@ -49,12 +67,18 @@ def report(
         raise typer.Exit(1)
 
 
-def _listen(settings: Config | None, record: CoilRecord) -> Iterator[Message | None]:
+def _read_journal(client: Client) -> Iterator[Message]:
+    """Yield all that the journal has; what it lacks is seen from the numbers."""
+    with client:
+        for item in until_caught_up(client):
+            if not isinstance(item, Gap | Renumbered | Silence):
+                yield item
+
+
+def _listen(peer: Peer, record: CoilRecord) -> Iterator[Message | None]:
     """Yield what the station publishes until the coil has ended."""
-    if settings is None:
-        return
-    endpoint, heard = settings.publish.endpoint, False
-    with closing(hear_messages(endpoint)) as messages:
+    endpoint, heard = peer.endpoint, False
+    with closing(hear_messages(partial(connect, peer=peer))) as messages:
         typer.echo(f"waiting for the station at {endpoint}", err=True)
         for message in messages:
             if not heard:

@@ -14,9 +14,9 @@ import zmq
 from rich.console import Console
 from rich.live import Live
 
-from station.command.options import AsJson, ConfigFile
-from station.config import PublishConfig
-from station.config_file import load
+from station.client import Peer
+from station.command.options import AsJson, ConfigFile, Endpoint, KeyFolder
+from station.command.peer import connect, find_peer
 from station.event import Message, decode
 from station.watch_view import View, describe
 
@@ -27,15 +27,16 @@ _REDRAW_S = 0.2
 
 def watch(
     config: ConfigFile = Path("config.toml"),
-    endpoint: Annotated[str | None, typer.Option(help="Where the station publishes, if not as in the file.")] = None,
+    endpoint: Endpoint = None,
+    keys: KeyFolder = None,
     lines: Annotated[bool, typer.Option("--lines", help="A line a message; the default where no terminal is.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show verdicts, defects, rates, latency and the ledger of a running station."""
-    place = endpoint or (load(config).publish.endpoint if config.exists() else PublishConfig().endpoint)
+    peer = find_peer("publish", config, endpoint, keys)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with _subscribed(place) as socket:
+    with _subscribed(peer) as socket:
         try:
             if as_json:
                 _print_json(socket)
@@ -48,16 +49,13 @@ def watch(
 
 
 @contextmanager
-def _subscribed(endpoint: str) -> Iterator[zmq.Socket[bytes]]:
+def _subscribed(peer: Peer) -> Iterator[zmq.Socket[bytes]]:
     context = zmq.Context(io_threads=1)
     socket = context.socket(zmq.SUB)
     socket.linger = 0
     socket.subscribe(b"")
     try:
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            raise typer.BadParameter(f"{endpoint}: {error.strerror}", param_hint="--endpoint") from None
+        connect(socket, peer)
         yield socket
     finally:
         socket.close()

@@ -24,6 +24,7 @@ from station.config.cameras import (
 )
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, EncoderConfig, LineConfig, LineSpeed, ModbusEncoder, ZeroMqEncoder
+from station.config.metrics import MetricsConfig
 from station.config.security import SecurityConfig
 from station.config.table import Table, folder
 from station.config.whole import (
@@ -33,7 +34,6 @@ from station.config.whole import (
     EngineBase,
     EngineConfig,
     FakeEngineConfig,
-    MetricsConfig,
     OnnxRuntimeConfig,
     PlanBase,
     PublishConfig,

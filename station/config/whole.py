@@ -13,8 +13,9 @@ from station.config.archive import ArchiveConfig
 from station.config.calibration import CalibrationConfig
 from station.config.cameras import CameraConfig, GenicamBase, device_of
 from station.config.journal import JournalConfig
-from station.config.line import ChunkEncoder, LineConfig
-from station.config.security import SecurityConfig
+from station.config.line import ChunkEncoder, LineConfig, ZeroMqEncoder
+from station.config.metrics import MetricsConfig
+from station.config.security import SecurityConfig, refuse_unmeant
 from station.config.table import ConfigPath, Name, Table
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "EngineBase",
     "EngineConfig",
     "FakeEngineConfig",
-    "MetricsConfig",
     "OnnxRuntimeConfig",
     "PlanBase",
     "PublishConfig",
@@ -210,12 +210,14 @@ class SwapConfig(Table):
 
 
 class ControlConfig(Table):
-    """The local socket of `station model`."""
+    """The sockets of `station model` and `station coil`."""
 
     enabled: bool = True
     """Listen."""
     endpoint: Annotated[str, Field(pattern=r"^(ipc://.+)?$")] = ""
     """A socket file (ipc://…), open to this user alone; without it one in the user's runtime folder."""
+    network: Annotated[str, Field(pattern=r"^tcp://.+$")] | None = None
+    """Where clients with keys that may `control` command the station from other computers; without it they can't."""
 
 
 class RuleConfig(Table):
@@ -250,36 +252,15 @@ class PublishConfig(Table):
     """The ZeroMQ publisher."""
 
     endpoint: Annotated[str, Field(pattern=r"^(tcp|ipc)://.+$")] = "tcp://127.0.0.1:5560"
-    """Where subscribers connect; plain text, so a loopback address or a socket file."""
+    """Where subscribers connect; beyond this computer only with keys."""
     plain_network: bool = False
-    """Allow an endpoint beyond this computer: anybody there can read, and pretend to be the station."""
+    """Do without keys beyond this computer: anybody there can read, and pretend to be the station."""
     high_water_mark: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Messages kept for one slow subscriber before ZeroMQ drops them for it."""
     queue_events: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     """Events that may wait for the publish thread; beyond it they are dropped and counted."""
     heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """Time between heartbeats."""
-
-    @model_validator(mode="after")
-    def _plain_is_meant(self) -> Self:
-        host = self.endpoint.removeprefix("tcp://").rpartition(":")[0]
-        local = self.endpoint.startswith("ipc://") or host in ("localhost", "[::1]") or host.startswith("127.")
-        if not local and not self.plain_network:
-            raise ValueError(
-                f"endpoint {self.endpoint} is open to the network in plain text; plain_network = true allows it"
-            )
-        return self
-
-
-class MetricsConfig(Table):
-    """The Prometheus endpoint."""
-
-    enabled: bool = True
-    """Serve metrics."""
-    host: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 9560
-    """Port to listen on; 0 lets the system choose."""
 
 
 class Config(BaseSettings):
@@ -339,6 +320,20 @@ class Config(BaseSettings):
                     raise ValueError(
                         f'[line.encoder] type chunk: camera {camera.name} sends no count: add chunks = ["EncoderValue"]'
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _the_network_is_kept_out(self) -> Self:
+        encoder, journal = self.line.encoder, self.journal
+        refuse_unmeant("publish", self.publish.endpoint, self.publish.plain_network, self.security)
+        if journal.folder is not None:
+            refuse_unmeant("journal", journal.endpoint, journal.plain_network, self.security)
+        if self.control.network is not None and self.security.folder is None:
+            raise ValueError('[control] network: [security] folder = "keys" and station keys new protect it: add them')
+        if isinstance(encoder, ZeroMqEncoder) and encoder.publisher_key is not None and self.security.folder is None:
+            raise ValueError(
+                '[line.encoder] publisher_key: [security] folder = "keys" says where the station\'s own are'
+            )
         return self
 
     @property

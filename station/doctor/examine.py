@@ -1,6 +1,6 @@
 """Every look that the doctor takes, in the order in which a person reads them. Main thread, child processes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -24,6 +24,8 @@ def examine(path: Path) -> Iterator[Check]:
     yield said
     if config is not None:
         yield from settings.check_model(config, path)
+        yield settings.check_metrics(config)
+        yield from settings.check_sockets(config)
     yield from _examine_networks(config)
     yield from _examine_computer(config)
 
@@ -48,8 +50,16 @@ def _examine_computer(config: Config | None) -> Iterator[Check]:
     yield from guarded("socket buffers", lambda: [system.check_socket_buffers()])
     yield from guarded("links", system.check_links)
     yield from guarded("disk", lambda: [system.check_disk("disk", Path.cwd())])
+    if config is not None:
+        yield from _examine_folders({"journal disk": config.journal.folder, "archive disk": config.archive.folder})
     yield from guarded("plan cache", lambda: _examine_cache(config))
     yield from guarded("clock", system.check_clock)
+
+
+def _examine_folders(folders: Mapping[str, Path | None]) -> Iterator[Check]:
+    for name, folder in folders.items():
+        if folder is not None:
+            yield from guarded(name, lambda: [system.check_disk(name, folder)])  # noqa: B023 - called at once
 
 
 def _examine_cache(config: Config | None) -> Iterator[Check]:

@@ -188,7 +188,9 @@ def _sum(counts: Sequence[dict[str, int]]) -> dict[str, int]:
 def _notes(record: CoilRecord) -> list[str]:
     notes = []
     if record.restarts:
-        notes.append(f"The station began anew {record.restarts} times; what it saw before the last time is left out.")
+        notes.append(f"The station began anew {record.restarts} times; what went by meanwhile counts as not inspected.")
+    if record.left_out:
+        notes.append(f"The station began anew {record.left_out} times; what it saw before the last time is left out.")
     if record.unheard:
         notes.append(f"{record.unheard} messages of the station are missing; frames among them count as not inspected.")
     if record.foreign:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from station.coverage import GAP, NO_POSITION, OFFLINE, Coverage, Span
 from station.event import CoverageEvent, DefectRecord, Heartbeat, InspectionEvent, Message, Numbered, StateEvent
+from station.report.bridge import Bridge
 
 __all__ = ["CameraRecord", "CoilRecord", "PlacedDefect"]
 
@@ -46,6 +47,24 @@ class CameraRecord:
         self._coil = coil
         self._told: list[Span] = []
         self._coverage = Coverage(reach_mm)
+        self._bridge = Bridge()
+        self._names = {coil}
+        """What the station may call the coil: after a restart nothing at first."""
+
+    def begin_run(self) -> None:
+        """Note that the station was started anew: it knows neither coil nor zero until it is told."""
+        self._coverage.begin_run()
+        self.away = False
+        if self.here:
+            self._told = [replace(span, ends_coil=False) for span in self._told]
+            self._names = {self._coil, ""}
+            self._bridge.begin_run()
+
+    def carry(self, event: InspectionEvent) -> InspectionEvent | None:
+        """Return `event` in the millimetres that the coil began with; None where nothing tells where it lies."""
+        if event.position is None or event.position.coil not in self._names:
+            return event
+        return self._bridge.carry(event, event.position, self._coil)
 
     def take(self, event: InspectionEvent) -> bool:
         """Note a frame; frames without a position belong to the coil of the one before. Return whether it was noted."""
@@ -64,8 +83,11 @@ class CameraRecord:
             self.outages.append(event)
 
     def note_span(self, event: CoverageEvent) -> None:
-        """Note a stretch that the station has settled, which knew more than frames tell: how long the coil was."""
-        if event.coil == self._coil:
+        """Note a stretch that the station has settled, which knew more than frames tell: how long the coil was.
+
+        After a restart it is told from another zero, and left to the frames.
+        """
+        if event.coil == self._coil and "" not in self._names:
             self._told.append(Span(event.coil, event.start_mm, event.end_mm, event.reason, event.ends_coil))
 
     @property
@@ -105,7 +127,11 @@ class CameraRecord:
 
 @dataclass
 class CoilRecord:
-    """Takes a station's messages in their order and keeps what concerns one coil, in its last run of the station."""
+    """Takes a station's messages in their order and keeps what concerns one coil.
+
+    Where numbers go on over a restart of the station, as with a journal, so does the coil; where they begin anew, or
+    nothing tells how far the strip went meanwhile, what was before the last restart is left out.
+    """
 
     coil: str
     reaches_mm: dict[str, float] = field(default_factory=dict)
@@ -120,7 +146,9 @@ class CoilRecord:
     foreign: int = 0
     """Lines that are no message of a station."""
     restarts: int = 0
-    """How often the station began anew within the coil; what it saw before is left out, its zero was another."""
+    """How often the station began anew within the coil, and the coil goes on."""
+    left_out: int = 0
+    """How often it did, and what it saw before is left out."""
     _run: str = ""
     _last_event: int = 0
 
@@ -129,7 +157,7 @@ class CoilRecord:
         if message is None:
             self.foreign += 1
             return
-        self._follow_run(message.origin.run)
+        self._follow_run(message)
         if isinstance(message, Heartbeat):
             for name in message.ledger:
                 self._camera(name)
@@ -139,8 +167,8 @@ class CoilRecord:
             self._camera(message.camera).note_state(message)
         elif isinstance(message, CoverageEvent):
             self._camera(message.camera).note_span(message)
-        elif isinstance(message, InspectionEvent) and self._camera(message.camera).take(message):
-            self._note_origin(message)
+        elif isinstance(message, InspectionEvent):
+            self._take_frame(message)
 
     @property
     def begun(self) -> bool:
@@ -157,14 +185,33 @@ class CoilRecord:
             self.cameras[name] = CameraRecord(self.coil, self.reaches_mm.get(name, 0.0))
         return self.cameras[name]
 
-    def _follow_run(self, run: str) -> None:
-        if self._run and run != self._run:
-            if self.begun:
-                self.restarts += 1
-            self.cameras.clear()
-            self.origins.clear()
-            self.first_ns = self.last_ns = self.unheard = self._last_event = 0
+    def _take_frame(self, event: InspectionEvent) -> None:
+        carried = self._camera(event.camera).carry(event)
+        if carried is None:
+            self._leave_out()
+        if self._camera(event.camera).take(carried or event):
+            self._note_origin(event)
+
+    def _follow_run(self, message: Message) -> None:
+        """Go on over a restart of the station where its numbers do."""
+        run, before = message.origin.run, self._run
         self._run = run
+        if before in ("", run):
+            return
+        number = message.last_event if isinstance(message, Heartbeat) else message.event - 1
+        if number < self._last_event:
+            self._leave_out()
+            return
+        self.restarts += self.begun and not self.ended
+        for camera in self.cameras.values():
+            camera.begin_run()
+
+    def _leave_out(self) -> None:
+        """Begin anew: the zero is another one."""
+        self.left_out += self.begun
+        self.cameras.clear()
+        self.origins.clear()
+        self.restarts = self.first_ns = self.last_ns = self.unheard = self._last_event = 0
 
     def _count_events(self, message: Numbered) -> None:
         if self._last_event and self.begun and not self.ended:

@@ -1,6 +1,6 @@
 """Where the messages of a report come from: a file of JSON lines, or a station that runs. Main thread."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,16 +26,13 @@ def read_messages(path: Path) -> Iterator[Message | None]:
         raise ConfigError(f"{path}: can't read the events: {error.strerror}") from None
 
 
-def hear_messages(endpoint: str) -> Generator[Message | None]:
-    """Yield what a station publishes, for ever; None where it is no message. Raises `ConfigError` for no endpoint."""
+def hear_messages(connect: Callable[[zmq.Socket[bytes]], None]) -> Generator[Message | None]:
+    """Yield what a station publishes, for ever; None where it is no message. `connect` leads to it, and may raise."""
     with zmq.Context(io_threads=1) as context, context.socket(zmq.SUB) as socket:
         socket.linger = 0
         socket.rcvhwm = _KEPT
         socket.subscribe(b"")
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            raise ConfigError(f"{endpoint}: can't be listened to: {error.strerror}") from None
+        connect(socket)
         while True:
             yield _decode(socket.recv_multipart()[-1])
 

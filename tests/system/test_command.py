@@ -48,6 +48,9 @@ def own_ports(folder: Path) -> dict[str, str]:
         "STATION__PUBLISH__ENDPOINT": f"ipc://{folder}/events",
         "STATION__METRICS__PORT": "0",
         "STATION__CONTROL__ENDPOINT": f"ipc://{folder}/control",
+        "STATION__JOURNAL__FOLDER": f"{folder}/journal",
+        "STATION__JOURNAL__ENDPOINT": f"ipc://{folder}/replay",
+        "RUNTIME_DIRECTORY": str(folder),
     }
 
 

@@ -226,7 +226,7 @@ def test_the_report_listens_until_the_coil_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["A"], "--events, or listen"),
+        (["A"], "one of the three"),
         (["A", "--events", "none.jsonl"], "can't read the events"),
     ],
 )

@@ -199,7 +199,7 @@ def test_metrics_say_what_the_ledger_says(tmp_path: Path) -> None:
     with listening(config.publish.endpoint) as listener, Station(config) as station:
         listener.hear_first()
         assert list(listener.hear_heartbeats())
-        with urllib.request.urlopen(f"http://127.0.0.1:{station.metrics_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(station.metrics_url, timeout=10) as answer:
             text = answer.read().decode()
     values = {
         (sample.name, *sorted(sample.labels.items())): sample.value

@@ -82,7 +82,10 @@ REFUSED = {
         "[[camera]]\nname='b'\ntype='aravis'\nserial='1'\n[line.encoder]\ntype='chunk'\nmm_per_count=0.1\n",
         r"\[line.encoder\] type chunk: camera b sends no count: add chunks",
     ),
-    "plain to the network": ("[publish]\nendpoint='tcp://0.0.0.0:1'\n", r"\[publish\]: .*plain_network = true"),
+    "plain to the network": (
+        "[publish]\nendpoint='tcp://0.0.0.0:1'\n",
+        r"config.toml: \[publish\] endpoint tcp://0.0.0.0:1 is open .*station keys new.*plain_network = true",
+    ),
     "unknown back end": ("[engine]\nbackend = 'tensorrt'\n", r"\[engine\]: backend must be auto, tensor_rt, onnx"),
     "back end that is no word": ("[engine]\nbackend = ['auto']\n", r"\[engine\]: backend must be auto, tensor_rt"),
     "key of another back end": ("[engine]\nbackend = 'auto'\nprovider = 'cuda'\n", r"\[engine\] provider: unknown"),
@@ -101,6 +104,10 @@ REFUSED = {
         r"\[swap\] shadow_crop: unknown key; did you mean shadow_crops\?",
     ),
     "share over one": ("[swap]\nmax_disagreement = 2\n", r"\[swap\] max_disagreement: .*less than or equal to 1"),
+    "frames after crops": (
+        "[archive]\nframes_free_mb = 100\n",
+        r"\[archive\]: frames_free_mb 100 is below crops_free_mb 2048: whole frames must be the first to be left out",
+    ),
     "control over the network": ("[control]\nendpoint = 'tcp://127.0.0.1:1'\n", r"\[control\] endpoint: .*ipc://"),
     "no toml": ("[station\n", r"config.toml: .*line 4, column 9"),
 }

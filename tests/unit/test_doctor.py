@@ -33,7 +33,7 @@ from station.doctor.packages import (
     check_tensor_rt,
     load_apart,
 )
-from station.doctor.settings import check_model, read_settings
+from station.doctor.settings import check_model, check_sockets, read_settings
 from station.doctor.system import (
     check_clock,
     check_disk,
@@ -373,6 +373,16 @@ def test_the_model_is_run_and_the_rules_held_against_it(tmp_path: Path) -> None:
     assert (check.level, "not a label of the model" in check.found) == ("fault", True)
     (check,) = check_model(config(engine={"model": str(tmp_path / "none.onnx")}), Path("my.toml"))
     assert (check.level, check.mend) == ("fault", "station check --config my.toml")
+
+
+def test_sockets_that_are_open_to_the_network_are_warned_of(tmp_path: Path) -> None:
+    publish = {"endpoint": "tcp://*:1", "plain_network": True}
+    journal = {"folder": "journal", "endpoint": "tcp://*:2"}
+    security = {"folder": str(tmp_path / "keys")}
+    keys, open_one, keyed = check_sockets(config(publish=publish, journal=journal, security=security))
+    assert (keys.level, keyed.level) == ("fault", "ok")
+    assert "station keys new" in keys.found
+    assert (open_one.level, open_one.mend) == ("warning", "remove plain_network from [publish], see docs/security.md")
 
 
 # the whole

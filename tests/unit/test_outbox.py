@@ -33,3 +33,12 @@ def test_is_finished_only_when_closed_and_empty() -> None:
     assert not outbox.finished
     outbox.take(0)
     assert outbox.finished
+
+
+def test_numbers_go_on_where_a_journal_says_and_each_is_marked_also_a_dropped_one() -> None:
+    outbox, marked = Outbox(2), []
+    outbox.resume(41, marked.append)
+    for _ in range(3):
+        outbox.put(state())
+    assert [message.event for message in outbox.take(1)] == [42, 43]
+    assert marked == [42, 43, 44]

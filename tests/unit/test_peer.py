@@ -5,7 +5,8 @@ import pytest
 import zmq
 
 from shadowline.errors import ConfigError, KeysError, StationError
-from station.command.peer import Peer, find_control, find_peer
+from station.client import Peer
+from station.command.peer import connect, find_control, find_peer
 from station.config import SecurityConfig
 from station.security.gate import Gate
 from station.security.keys import read_client_keys
@@ -78,10 +79,10 @@ def test_who_is_not_let_in_is_told_so(keyring: Keyring, allowed: bool) -> None:
             with context.socket(zmq.SUB) as socket:
                 socket.linger = 0
                 if let_in:
-                    peer.connect(socket)
+                    connect(socket, peer)
                 else:
                     with pytest.raises(StationError, match="not let in: station keys list"):
-                        peer.connect(socket)
+                        connect(socket, peer)
 
 
 def test_what_is_no_endpoint_is_told_so() -> None:
@@ -90,4 +91,4 @@ def test_what_is_no_endpoint_is_told_so() -> None:
         context.socket(zmq.SUB) as socket,
         pytest.raises(ConfigError, match="nonsense: can't be connected to"),
     ):
-        Peer("nonsense", None).connect(socket)
+        connect(socket, Peer("nonsense"))

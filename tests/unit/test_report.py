@@ -16,6 +16,7 @@ from shadowline.errors import ConfigError
 from station.config_file import parse
 from station.event import (
     CameraLedger,
+    CoverageEvent,
     DefectRecord,
     EngineRecord,
     Heartbeat,
@@ -245,6 +246,91 @@ def test_only_the_last_run_of_a_coil_is_reported() -> None:
     assert report.length_mm == 5 * FRAME_MM
     assert report.runs == ("another",)
     assert "began anew" in report.notes[0]
+
+
+class Run(Talk):
+    """A run of the station after `before`: numbers, counter and time go on, the zero is at `zero_mm` of the coil."""
+
+    def __init__(self, before: Talk | None = None, zero_mm: float = 0.0, counts: bool = True) -> None:
+        super().__init__(Origin("line", "first" if before is None else "second", "model", "config"))
+        self._zero_mm = zero_mm
+        self._counts = counts
+        self._events = before._events if before else 0
+
+    def see(self, *places_mm: float, coil: str = "", defects: tuple[DefectRecord, ...] = ()) -> None:
+        """Tell of frames at these millimetres of the coil, at 100 mm/s and 10 counts a millimetre."""
+        for mm in places_mm:
+            self.frame(mm - self._zero_mm, coil=coil, defects=defects)
+            frame = self.said[-1]
+            assert isinstance(frame, InspectionEvent)
+            assert frame.position is not None
+            frame.captured_ns = 1_700_000_000 * SECOND + round(mm * SECOND / 100)
+            if self._counts:
+                frame.position = msgspec.structs.replace(frame.position, count=5000 + round(mm * 10))
+
+    def cover(self, start_mm: float, end_mm: float, coil: str, ends_coil: bool) -> None:
+        self._events += 1
+        self.said.append(CoverageEvent(self._events, self._origin, "top", coil, start_mm, end_mm, "", ends_coil, 0))
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counter", "kept speed"])
+def test_a_coil_goes_on_over_a_restart_with_what_went_by_as_a_hole(counts: bool) -> None:
+    first = Run(counts=counts)
+    first.see(0, 200, 400, 600, coil="A-17")
+    second = Run(first, zero_mm=1130, counts=counts)
+    second.see(1200, 1400, defects=(defect(1250 - 1130),))
+    second.frame(FRAME_MM, coil="B")
+    report = make_report(record := record_of(first, second))
+    spans = [(span.start_mm, span.end_mm, span.reason) for span in report.cameras["top"].spans]
+    assert spans == [(0, 800, ""), (800, 1200, "restart"), (1200, 1600, "")]
+    assert report.runs == ("first", "second")
+    assert [one.defect.position_mm for one in record.cameras["top"].defects] == [(1247, 1253)] * 2
+    assert report.notes == ("The station began anew 1 times; what went by meanwhile counts as not inspected.",)
+
+
+def test_a_coil_that_is_named_again_after_the_restart_is_the_same_coil() -> None:
+    first = Run()
+    first.see(0, 200, coil="A-17")
+    second = Run(first, zero_mm=500)
+    second.see(500, 700)
+    named = Run(second, zero_mm=900)
+    named.see(900, 1100, coil="A-17")
+    named.frame(FRAME_MM, coil="B")
+    spans = make_report(record_of(first, second, named)).cameras["top"].spans
+    assert [(span.start_mm, span.end_mm, span.reason) for span in spans] == [
+        *((0, 400, ""), (400, 500, "restart"), (500, 1300, "")),
+    ]
+
+
+def test_stretches_that_were_told_before_a_restart_do_not_end_the_coil() -> None:
+    first = Run()
+    first.see(0, 200, coil="A-17")
+    first.cover(0, 400, "A-17", ends_coil=True)
+    second = Run(first, zero_mm=600)
+    second.see(600)
+    second.cover(0, 200, "", ends_coil=True)
+    report = make_report(record_of(first, second))
+    assert (report.length_mm, report.inspected_mm) == (800, 600)
+
+
+def test_a_counter_that_was_set_back_leaves_out_what_was_before() -> None:
+    first = Run()
+    first.see(1000, 1200, coil="A-17")
+    second = Run(first, zero_mm=0)
+    second.see(0, 200, 400, coil="A-17")
+    report = make_report(record_of(first, second))
+    assert (report.length_mm, report.runs) == (600, ("second",))
+    assert "left out" in report.notes[0]
+
+
+def test_a_restart_after_the_coil_changes_nothing_of_it() -> None:
+    first = Run()
+    first.see(0, 200, coil="A-17")
+    first.frame(FRAME_MM, coil="B")
+    second = Run(first, zero_mm=5000)
+    second.see(5000, 5200)
+    report = make_report(record_of(first, second))
+    assert (report.length_mm, report.runs, report.notes) == (400, ("first",), ())
 
 
 def test_messages_that_are_missing_are_told(talk: Talk) -> None:

@@ -97,6 +97,8 @@ def test_counts_what_it_missed_but_not_over_a_restart() -> None:
     assert view.missed == 3
     view.take(event(1, origin=Origin("line", "run2", "", "")), 0)
     assert view.missed == 0
+    view.take(event(20, origin=Origin("line", "run3", "", "")), 0)
+    assert view.missed == 0, "with a journal numbers go on, behind those that the last run had given out"
 
 
 @pytest.mark.parametrize(
