@@ -1,11 +1,12 @@
 """Fit a network by a recipe into a run folder, from pictures on disk. Needs torch and Lightning; runs alone."""
 
+import contextlib
 import ctypes
 import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from torch.utils.data import DataLoader, TensorDataset
@@ -150,7 +152,7 @@ def _train(
     done = _epochs_done(resumed)  # Lightning makes the first iterator before it knows
     steps = Steps(_steps(recipe), lambda: max(done, trainer.current_epoch), trainer.global_rank, trainer.world_size)
     loader = open_loader(Batches(Sampler(train, recipe), recipe, teacher), steps, _workers(machine, trainer))
-    with full_disk_told(folder), warnings.catch_warnings():
+    with full_disk_told(folder), _stop_told(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers
         trainer.fit(
             fitting,
@@ -168,6 +170,15 @@ def _train(
         save_network(folder, network)
         shutil.rmtree(paths.checkpoints)
     return Run(paths, recipe, manifest, network.to("cpu").eval())
+
+
+@contextlib.contextmanager
+def _stop_told(folder: Path) -> Iterator[None]:
+    """Make an error of SIGTERM, at which Lightning would leave the process without a word and with exit code 0."""
+    try:
+        yield
+    except SIGTERMException as stop:
+        raise StationError(f"{folder}: stopped by SIGTERM, not finished: go on with --resume") from stop
 
 
 def _check_labels(recipe: Recipe, manifest: Manifest) -> None:
@@ -188,18 +199,14 @@ def _keep_memory() -> None:
 
 def _trainer(recipe: Recipe, machine: Machine, paths: RunPaths, lines: Callback) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    checkpoint = ModelCheckpoint(
-        paths.checkpoints,
-        "best",
-        "val_loss",
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+    checkpoints = [  # two, as Lightning's `save_last` leaves no more than a copy of the best one
+        ModelCheckpoint(paths.checkpoints, name, monitor, enable_version_counter=False, save_on_train_epoch_end=True)
+        for name, monitor in (("best", "val_loss"), (paths.last_checkpoint.stem, None))
+    ]
     callbacks = [
         *([Averaging(recipe.average)] if recipe.average else []),
         EarlyStopping("val_loss", patience=recipe.patience or 1, check_finite=True),
-        checkpoint,
+        *checkpoints,
         LearningRateMonitor("epoch"),
         lines,
     ]

@@ -102,7 +102,7 @@ def _run_and_kill(folder: Path, socket: zmq.Socket[bytes], result: Kills, moment
                 _hear(socket, result, moments.uniform(0, 2.5))
             else:
                 while len(result.heard) == known:
-                    assert process.poll() is None, "the station ended by itself"
+                    assert process.poll() is None, (folder / "log").read_text()[-2000:]
                     _hear(socket, result, 0.05)
                 _hear(socket, result, moments.uniform(0, 0.5))
         finally:

@@ -137,11 +137,13 @@ def test_the_subscriber_of_the_readme_works_as_printed(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     code = text.split("```python\n")[1].split("```")[0]
     assert len(code.splitlines()) <= 15
-    place = "tcp://127.0.0.1:5560"
-    assert place in code
+    live, replay = "tcp://127.0.0.1:5560", "tcp://127.0.0.1:5561"
+    assert live in code
+    assert replay in code
+    code = code.replace(live, f"ipc://{tmp_path}/events").replace(replay, f"ipc://{tmp_path}/replay")
     with running(tmp_path):
         subscriber = subprocess.Popen(
-            [sys.executable, "-u", "-c", code.replace(place, f"ipc://{tmp_path}/events")],
+            [sys.executable, "-u", "-c", code],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

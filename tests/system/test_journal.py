@@ -45,7 +45,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def configured(folder: Path, frames: int, journal: Path | None = None, **camera: Any) -> Config:
     table = {"folder": str(journal or folder / "journal"), "endpoint": f"ipc://{folder}/replay", "commit_ms": 2}
-    return make_config(folder, {"top": {"frames": frames, **camera}}, journal=table)
+    control = {"endpoint": f"ipc://{folder}/control"}
+    return make_config(folder, {"top": {"frames": frames, **camera}}, journal=table, control=control)
 
 
 def run_to_the_end(config: Config) -> Station:

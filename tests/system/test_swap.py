@@ -39,6 +39,7 @@ def line(folder: Path, swap: dict[str, Any] | None = None, **tables: Any) -> Con
         folder,
         {"top": {"frames": ENOUGH, "marks": True, "pace_s": 0.002}},
         **{
+            "station": {"budget_ms": 10_000.0},  # a busy computer must not look like a slow model
             "engine": {"backend": "onnx_runtime"},
             "swap": quick | (swap or {}),
             "control": {"endpoint": f"ipc://{folder}/control"},

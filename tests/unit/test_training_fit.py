@@ -23,7 +23,7 @@ from training.command import app
 from training.data import read_manifest
 from training.ensemble import choose_members
 from training.export import export
-from training.fit import Machine, fit
+from training.fit import Machine, fit, fit_tree, open_tree
 from training.fitting import class_weights, loss_of
 from training.recipe import make_recipe
 from training.runs import load_run
@@ -147,6 +147,21 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(pictures, tmp_path
     for one, other in zip(resumed.network.state_dict().values(), whole.network.state_dict().values(), strict=True):
         assert torch.allclose(one.float(), other.float(), atol=1e-6)
     assert not (tmp_path / "killed" / "checkpoints").exists()
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_goes_on_behind_its_last_epoch_not_its_best(pictures, tmp_path):
+    def stop(row):
+        if row["epoch"] == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    made = recipe("epochs=4", "epoch_crops=64", "patience=4", "network=original", "learning_rate=1e-30")
+    tree, manifest = open_tree(made, pictures)
+    with pytest.raises(StationError, match="stopped by SIGTERM, not finished: go on with --resume"):
+        fit_tree(made, tree, manifest, pictures, tmp_path / "run", ONE, QUIET, stop)
+    fit(made, pictures, tmp_path / "run", ONE, resume=True, console=QUIET)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert len({line["val_loss"] for line in lines}) == 1  # it learns nothing: the first epoch stays the best
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3]
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_complete(pictures, tmp_path, monkeypatch):
