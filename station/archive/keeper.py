@@ -16,7 +16,7 @@ from station.frame import Image
 __all__ = ["Keeper", "Piece"]
 
 _PUBLISH_TRIES, _PUBLISH_S = 20, 0.01
-"""How long evidence waits for its event to be published, so that both are the same bytes."""
+"""How long evidence waits for its event to be published: both are the same bytes, and publishing comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Keeper:
 
     def keep(self, piece: Piece) -> str:
         """Keep `piece`; return why not all of it was kept: `disk` is low, `failed` to write, or nothing."""
+        _wait_until_published(piece.event)
         room = self._guard.room
         whole = piece.choice.frame and room is Room.ALL
         if room is Room.NOTHING or not (whole or piece.choice.defects):
@@ -64,7 +65,6 @@ class Keeper:
 
     def _describe(self, piece: Piece, pictures: tuple[Picture, ...], whole: bool) -> Evidence:
         event, choice = piece.event, piece.choice
-        _wait_until_published(event)
         labels = [event.defects[number].label for number in choice.defects]
         left_out = [f"{choice.beyond} more regions: too many"] * bool(choice.beyond)
         left_out += ["the whole frame: little room on the disk"] * (choice.frame and not whole)
