@@ -53,7 +53,7 @@ class Origin(msgspec.Struct, frozen=True):
     config: str
     """First 12 digits of the SHA-256 of the configuration in force."""
     calibration: str | None = None
-    """First 12 digits of the SHA-256 of the flat fields, where there are any."""
+    """First 12 digits of the SHA-256 of all calibrations in use, where there are any."""
 
 
 class DefectRecord(msgspec.Struct, frozen=True, gc=False):

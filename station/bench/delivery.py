@@ -1,4 +1,4 @@
-"""What keeping results costs the line: with and without the journal and the archive, flooded and at 60 Hz."""
+"""What keeping results costs the line: with and without journal and archive, flooded and at 60 Hz. Main thread."""
 
 import statistics
 from typing import Any

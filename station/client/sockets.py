@@ -1,4 +1,7 @@
-"""The client's two sockets: connected, with a clear error where no station answers, and watched for silence."""
+"""The client's two sockets: connected, with a clear error where no station answers, and watched for silence.
+
+In the caller's thread.
+"""
 
 import math
 import time

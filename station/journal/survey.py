@@ -1,4 +1,4 @@
-"""What is in a journal's folder, read beside a running station or without one. For commands."""
+"""What is in a journal's folder, read beside a running station or without one. For commands: main thread."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Pairs of CURVE keys, of the station and of its clients, in a folder that is open to its owner alone. Light to import.
+"""Pairs of CURVE keys, of the station and of its clients, in a folder open to its owner alone. Pure, light to import.
 
 The folder holds `station.json` on the station's computer, `client.json` on a client's. A private key goes from its file
 to the socket, and is shown nowhere.

@@ -1,4 +1,4 @@
-"""Records in files that their owner alone can get at: checked when read, whole or not there when written."""
+"""Records in files that their owner alone can get at: checked when read, whole or not there when written. Pure."""
 
 import os
 import stat

@@ -1,3 +1,4 @@
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def test_the_number_is_found_again_by_its_word_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"short", bytes(5000)])
 def test_what_is_no_mark_is_not_believed(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mark").write_bytes(content)
+    assert Mark.find(tmp_path / "mark", WORD) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="giving a file to another user needs root")
+def test_another_users_mark_is_not_believed(tmp_path: Path) -> None:
+    Mark.make(tmp_path / "mark", WORD).close()
+    os.chown(tmp_path / "mark", 12_345, -1)
     assert Mark.find(tmp_path / "mark", WORD) is None
 
 
