@@ -132,7 +132,8 @@ class Replay:
         if self._done > self._acknowledged and now_s >= self._acknowledge_s:
             self._acknowledge_s = now_s + _ACKNOWLEDGE_S
             self._acknowledging = (next(self._ids), self._done)
-            self._send(Acknowledge(self._acknowledging[0], self._consumer, self._done))
+            journal = self._order.journal or None
+            self._send(Acknowledge(self._acknowledging[0], self._consumer, self._done, journal))
 
     def _send(self, request: Request) -> bool:
         try:

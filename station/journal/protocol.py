@@ -2,6 +2,7 @@
 
 One request and one reply, each JSON in its first part; a `Page` is followed by parts of messages, JSON lines in order
 of their numbers; `Latest` by one message a part, the newest of each topic. `id` of the reply is that of its request.
+Where clients have keys, a consumer's name is its client's own: another client that says the same name is another.
 """
 
 from typing import Annotated, TypeAlias
@@ -55,11 +56,12 @@ class Where(msgspec.Struct, tag_field="do", tag="where", forbid_unknown_fields=T
 
 
 class Acknowledge(msgspec.Struct, tag_field="do", tag="acknowledge", forbid_unknown_fields=True, frozen=True):
-    """Keep that `consumer` has done with every message up to `event`."""
+    """Keep that `consumer` has done with every message up to `event` of `journal`; without it, of the one that is."""
 
     id: _Number
     consumer: _Consumer
     event: _Number
+    journal: str | None = None
 
 
 Request: TypeAlias = Read | Snapshot | Where | Acknowledge

@@ -84,18 +84,18 @@ class Replay:
     def _serve(self, callers: Callers, call: Call) -> None:
         """Answer `call`, and let the line have the time that is left of what its bytes may take."""
         begun_ns = self._clock.tick_ns()
-        parts = self._answer(call.parts[0])
+        parts = self._answer(call)
         callers.answer(call, parts)
         spent_s = (self._clock.tick_ns() - begun_ns) / 1e9
         self._stopping.wait(max(0.0, sum(map(len, parts)) / _BYTES_PER_S - spent_s))
 
-    def _answer(self, payload: bytes) -> list[bytes]:
+    def _answer(self, call: Call) -> list[bytes]:
         try:
-            request = decode_request(payload)
+            request = decode_request(call.parts[0])
         except _NO_REQUEST as fault:
             return self._encode(Refused(0, f"no request: {fault}"))
         try:
-            return self._do(request)
+            return self._do(request, call.client)
         except StationError as fault:
             return self._encode(Refused(request.id, str(fault)))
 
@@ -103,7 +103,7 @@ class Replay:
         self.replies[type(reply).__name__.lower()] += 1
         return [msgspec.json.encode(reply)]
 
-    def _do(self, request: Request) -> list[bytes]:
+    def _do(self, request: Request, client: str) -> list[bytes]:
         match request:
             case Read():
                 return self._read(request)
@@ -112,9 +112,9 @@ class Replay:
                 reply = Latest(request.id, record.id, record.first, record.last)
                 return self._encode(reply) + list(self._journal.latest.values())
             case Where():
-                return self._tell_cursor(request, lambda cursors: cursors.where(request.consumer))
+                return self._tell_cursor(request, lambda cursors: cursors.where(_name(client, request.consumer)))
             case Acknowledge():
-                return self._acknowledge(request)
+                return self._acknowledge(request, _name(client, request.consumer))
 
     def _read(self, request: Read) -> list[bytes]:
         opened, end = self._journal.opened, _NEWEST if request.end is None else request.end
@@ -129,12 +129,14 @@ class Replay:
         page = Page(request.id, self._journal.id, found.first, found.last, found.following)
         return self._encode(page) + found.parts
 
-    def _acknowledge(self, request: Acknowledge) -> list[bytes]:
-        last = self._journal.record.last
-        if request.event > last:
-            raise JournalError(f"{request.event} can't be acknowledged: the newest on disk is {last}")
+    def _acknowledge(self, request: Acknowledge, name: str) -> list[bytes]:
+        record = self._journal.record
+        if request.journal not in (None, record.id):
+            raise JournalError(f"{request.event} is of journal {request.journal}, this one is {record.id}: begin anew")
+        if request.event > record.last:
+            raise JournalError(f"{request.event} can't be acknowledged: the newest on disk is {record.last}")
         utc_ns = self._clock.utc_ns()
-        return self._tell_cursor(request, lambda cursors: cursors.acknowledge(request.consumer, request.event, utc_ns))
+        return self._tell_cursor(request, lambda cursors: cursors.acknowledge(name, request.event, utc_ns))
 
     def _tell_cursor(self, request: Where | Acknowledge, ask: Callable[[Cursors], int | None]) -> list[bytes]:
         """Return how far a consumer is, as `ask` says; damaged cursors are put aside, and consumers begin anew."""
@@ -155,3 +157,8 @@ class Replay:
         if self._cursors is not None:
             self._cursors.close()
         self._cursors = None
+
+
+def _name(client: str, consumer: str) -> str:
+    """Return the name a cursor is kept under: with keys it is the client's own, so that no other moves it."""
+    return f"{client}/{consumer}" if client else consumer

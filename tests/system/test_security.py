@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
 from shadowline.errors import StationError
 from station.control import Status, ask
+from station.journal.protocol import Acknowledge, Cursor, Refused, Reply, Request, Where, decode_reply
 from station.security.clients import revoke
 from station.security.keys import read_client_keys
 from tests.benchmarks.hostile import attack
@@ -67,6 +69,30 @@ def test_who_may_listen_may_not_command(keyring: Keyring) -> None:
             ask(line.endpoints["control"], Status(), 0.5, hmi)
         assert ask(line.endpoints["control"], Status(), keys=read_client_keys(keyring.folder)).stage == "idle"
         assert line.series("station_gate_refused_total")['{reason="not allowed",socket="control"}'] >= 1
+
+
+def test_a_consumer_belongs_to_its_clients_key(keyring: Keyring) -> None:
+    mine, other = keyring.client("mine", "replay"), keyring.client("other", "replay")
+    with (
+        keyed_line(keyring) as line,
+        knocking(line.endpoints["replay"], zmq.REQ, mine) as me,
+        knocking(line.endpoints["replay"], zmq.REQ, other) as stranger,
+    ):
+        while isinstance(_ask(me, Acknowledge(1, "plc", 1)), Refused):
+            pass
+        assert _acknowledged(_ask(stranger, Where(2, "plc"))) is None
+        assert _acknowledged(_ask(me, Where(3, "plc"))) == 1
+
+
+def _ask(socket: zmq.Socket[bytes], request: Request) -> Reply:
+    socket.send(msgspec.json.encode(request))
+    assert socket.poll(10_000), "no answer"
+    return decode_reply(socket.recv())
+
+
+def _acknowledged(reply: Reply) -> int | None:
+    assert isinstance(reply, Cursor)
+    return reply.acknowledged
 
 
 def test_a_station_with_open_keys_does_not_start(keyring: Keyring) -> None:

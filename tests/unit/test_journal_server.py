@@ -130,6 +130,13 @@ def test_what_is_not_on_the_disk_can_not_be_acknowledged(asker: Asker) -> None:
     assert asker.ask(Where(2, "plc"), Cursor)[0].acknowledged is None
 
 
+def test_what_was_counted_in_another_journal_can_not_be_acknowledged(asker: Asker) -> None:
+    ours = asker.kept.journal.id
+    refused, _ = asker.ask(Acknowledge(1, "plc", 5, "0123456789abcdef"), Refused)
+    assert refused.error == f"5 is of journal 0123456789abcdef, this one is {ours}: begin anew"
+    assert asker.ask(Acknowledge(2, "plc", 5, ours), Cursor)[0].acknowledged == 5
+
+
 @pytest.mark.parametrize(
     "payload",
     [
