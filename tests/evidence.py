@@ -11,7 +11,9 @@ from station.archive.evidence import RECORD, Evidence, encode, minute_of, name_o
 from station.archive.pictures import encode_crop, encode_frame
 from station.archive.shelf import put_away
 from station.command.archive import app
+from station.crops import crop_square
 from station.event import DefectRecord, InspectionEvent, Origin, PositionRecord, StageTimes
+from station.event import encode as encode_message
 from station.frame import Frame, Image
 
 __all__ = ["CUT", "DAY_NS", "NOON_NS", "fill", "make_event", "make_frame", "run_command"]
@@ -68,12 +70,14 @@ def fill(archive: Path, events: Sequence[InspectionEvent], frame: bool = False) 
     places = []
     for event in events:
         image = make_frame(seed=event.event).image
-        made = [encode_crop(image, number, one.box_px, CUT) for number, one in enumerate(event.defects)]
+        squares = [crop_square(one.box_px, CUT, *image.shape[::-1]) for one in event.defects]
+        made = [encode_crop(image, number, square) for number, square in enumerate(squares)]
         made += [encode_frame(image)] if frame else []
         label = event.defects[0].label if event.defects else event.verdict
         evidence = Evidence(event, tuple(picture for picture, _ in made), label, event.captured_ns)
         place = f"{minute_of(event.captured_ns, event.camera)}/{name_of(event)}"
-        put_away(archive, place, {one.file: content for one, content in made} | {RECORD: encode(evidence)})
+        record = encode(evidence, encode_message(event))
+        put_away(archive, place, {one.file: content for one, content in made} | {RECORD: record})
         places.append(archive / place)
     return places
 

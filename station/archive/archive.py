@@ -1,36 +1,38 @@
-"""Between the inspect thread, which is never made to wait, and the thread that keeps evidence of frames on disk."""
+"""Between the inspect thread, which is never made to wait, and the process that keeps evidence of frames on disk."""
 
+import logging
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
 from engines.model import CropCut
-from station.archive.guard import DiskGuard, Room
-from station.archive.holdings import Holdings
-from station.archive.keeper import Keeper, Piece
-from station.archive.selection import Selection
+from station.archive.handover import Piece, Report, Settings
+from station.archive.process import KeepingProcess
+from station.archive.selection import Choice, Selection
+from station.archive.shelf import owned
+from station.archive.slots import Slots
 from station.clock import Clock
 from station.config import ArchiveConfig
-from station.event import InspectionEvent, ServiceState
+from station.crops import crop_square
+from station.event import InspectionEvent, ServiceState, encode
 from station.frame import Frame, Image
 
 __all__ = ["Archive", "ArchiveFigures"]
 
-_Buffer: TypeAlias = NDArray[np.uint8]
+logger = logging.getLogger(__name__)
 
-_IDLE_S = 1.0
-_STEPS = 4
-"""Pieces that may go for each one that comes, so that small ones can make room for large ones."""
-_BURST_NS = 1_000_000_000
-"""Work that may be done at once before it is spread: a rest is owed only beyond it."""
+_TURN_S, _IDLE_S = 0.03, 1.0
+_AT_ONCE = 8
+"""Frames that the process has been handed; they are lost when it dies."""
+_DRAIN_S = 5.0
+"""With the few seconds that ending the process may take it is less than a thread has to end."""
+_PUBLISH_NS = 200_000_000
+"""How long evidence waits for its event to be published: both are the same bytes, and publishing comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,21 @@ class ArchiveFigures:
     state: ServiceState
     kept: int
     dropped: dict[str, int]
-    """`busy`: no buffer was free; `disk`: little room; `failed`: could not be written. By frames."""
+    """`busy`: no slot was free; `disk`: little room; `failed`: could not be written. By frames."""
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the inspect thread hands over: an event, what to keep of it, and when."""
+
+    event: InspectionEvent
+    piece: Piece
+    offered_ns: int
+
+
 class Archive:
-    """Runs in a `Worker`."""
+    """Runs in a `Worker`; its thread is woken as seldom as can be."""
 
     def __init__(
         self,
@@ -56,24 +67,29 @@ class Archive:
         chance: Random | None = None,
     ) -> None:
         """`tell` hears from the archive thread when it gets worse or well again; `chance` draws the audit share."""
+        self._folder = folder
         self._clock = clock
+        self._tell = tell
         self._selection = Selection(config, chance or Random())
-        self._share = config.core_share
-        self._guard = DiskGuard(folder, config.frames_free_mb, config.crops_free_mb, clock, tell)
-        self._holdings = Holdings(
-            folder,
+        self._slot_count = config.queue_frames
+        self._settings = Settings(
+            str(folder),
             config.max_mb * 10**6,
             round(config.max_age_days * 86_400 * 1e9),
-            self._guard,
-            clock,
+            config.frames_free_mb,
+            config.crops_free_mb,
         )
-        self._free: list[_Buffer] = [np.empty(0, np.uint8)] * config.queue_frames
-        self._waiting: deque[tuple[Piece, _Buffer]] = deque()
+        self._slots: Slots
+        self._waiting: deque[_Offer] = deque()
+        self._asked: deque[Piece | None] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._end_ns = 0
+        self._refusal = ""
+        self._state: ServiceState = "online"
+        self._bytes = 0
         self._kept = 0
         self._dropped: Counter[str] = Counter()
-        self._rested_ns = 0
 
     def offer(self, frame: Frame, event: InspectionEvent, cut: CropCut) -> None:
         """Copy `frame` if it is worth keeping and there is room for it; else count why not. Inspect thread.
@@ -83,74 +99,136 @@ class Archive:
         choice = self._selection.choose(event)
         if choice is None:
             return
-        if self._guard.room is Room.NOTHING:
-            self._drop("disk")
+        if self._refusal:
+            self._drop(self._refusal)
             return
-        if not self._free:
+        slot = self._slots.put(frame.image)
+        if slot is None:
             self._drop("busy")
             return
-        image, buffer = _copy(frame.image, self._free.pop())
+        piece = _describe(slot, frame.image, event, choice, cut, self._clock.utc_ns())
         with self._changed:
-            self._waiting.append((Piece(event, image, choice, cut, self._clock.utc_ns()), buffer))
-            self._changed.notify()
+            self._waiting.append(_Offer(event, piece, self._clock.tick_ns()))
+            if len(self._waiting) == 1 and not self._asked:
+                self._changed.notify()
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Keep what is offered until stopped, and all of it then; between, tend what is held."""
-        with self._holdings:
-            self._guard.look()
-            keeper = Keeper(self._holdings, self._guard)
-            more = self._holdings.tend()
+        """Have kept what is offered until stopped, and all of it then, as far as there is time."""
+        with (
+            owned(self._folder),
+            Slots(self._slot_count) as self._slots,
+            KeepingProcess(self._settings, self._slots.memory, self._clock, self._is_late) as process,
+        ):
             ready()
-            while (taken := self._next(0.0 if more else _IDLE_S)) is not None or not self._closed:
-                started_ns = time.thread_time_ns()
-                self._guard.look()
-                if taken is not None:
-                    self._keep(keeper, *taken)
-                more = all(self._holdings.tend() for _ in range(_STEPS))
-                self._rest(time.thread_time_ns() - started_ns)
+            idle = True
+            while self._waiting or self._asked or not self._closed:
+                if self._runs(process):
+                    self._take_turn(process, idle)
+                elif self._closed:
+                    break
+                idle = self._rest()
+        if left := len(self._waiting):
+            self._drop("failed", left)
+            logger.warning("archive: %d frames were not kept: there was no time left to", left)
 
     def stop(self) -> None:
-        """Let the thread end when all that waits is kept. Any thread."""
+        """Let the thread end when all that waits is kept, or can't be kept in some seconds. Any thread."""
         with self._changed:
             self._closed = True
+            self._end_ns = self._clock.tick_ns() + round(_DRAIN_S * 1e9)
             self._changed.notify()
 
     def figures(self) -> ArchiveFigures:
         """Return what it has done so far. Any thread."""
-        held = sum(self._holdings.sizes.copy().values())
-        return ArchiveFigures(self._guard.state, self._kept, dict(self._dropped), held)
+        return ArchiveFigures(self._state, self._kept, dict(self._dropped), self._bytes)
 
-    def _next(self, timeout_s: float) -> tuple[Piece, _Buffer] | None:
+    def _is_late(self) -> bool:
+        return self._closed and self._clock.tick_ns() > self._end_ns
+
+    def _rest(self) -> bool:
+        """Wait for the next turn, or, with nothing to do, for what is offered; return whether nothing was for long."""
         with self._changed:
-            if not self._waiting and not self._closed:
-                self._changed.wait(timeout_s)
-            return self._waiting.popleft() if self._waiting else None
+            if self._waiting or self._asked:
+                self._changed.wait(_TURN_S)
+                return False
+            return not self._closed and not self._changed.wait(_IDLE_S)
 
-    def _keep(self, keeper: Keeper, piece: Piece, buffer: _Buffer) -> None:
-        why_not = keeper.keep(piece)
-        self._free.append(buffer)
+    def _runs(self, process: KeepingProcess) -> bool:
+        try:
+            return process.revive()
+        except OSError as fault:
+            self._lose(f"can't be started: {fault.strerror}")
+            return False
+
+    def _take_turn(self, process: KeepingProcess, idle: bool) -> None:
+        """Hear what became of what was handed over, and hand over what waits and is published.
+
+        With nothing to do for long, which is `idle`, the process is asked how the archive is.
+        """
+        try:
+            for report in process.hear():
+                self._note(report)
+                self._settle(self._asked.popleft(), report.why_not)
+            while self._waiting and len(self._asked) < _AT_ONCE and self._is_published(self._waiting[0]):
+                self._ask(process, self._add_event(self._waiting.popleft()))
+            if idle and not self._asked:
+                self._ask(process, None)
+        except ConnectionError as fault:
+            self._lose(str(fault))
+
+    def _is_published(self, offer: _Offer) -> bool:
+        """Whether it is; one that a full outbox dropped never will be, and is kept without a stamp."""
+        return bool(offer.event.published_ns) or self._clock.tick_ns() - offer.offered_ns > _PUBLISH_NS
+
+    def _add_event(self, offer: _Offer) -> Piece:
+        """Put the event behind its picture, as it was published."""
+        published = encode(offer.event)
+        self._slots.add(offer.piece.slot, offer.piece.image_bytes, published)
+        return msgspec.structs.replace(offer.piece, event_bytes=len(published))
+
+    def _ask(self, process: KeepingProcess, piece: Piece | None) -> None:
+        self._asked.append(piece)
+        process.ask(piece)
+
+    def _settle(self, piece: Piece | None, why_not: str) -> None:
+        """Count what became of `piece`."""
+        if piece is None:
+            return
+        self._slots.free(piece.slot)
         if why_not:
             self._drop(why_not)
         else:
             self._kept += 1
 
-    def _drop(self, why: str) -> None:
+    def _note(self, report: Report) -> None:
+        """Take over how the archive is, tell what is new of it, and log what it has to say."""
+        if self._refusal == "failed" and report.state == "online":
+            self._tell("online", "evidence is kept again")
+            logger.info("archive: evidence is kept again")
+        for level, words in report.logged:
+            logger.log(level, "%s", words)
+        for state, words in report.told:
+            self._tell(state, words)
+        self._refusal = "disk" if report.closed else ""
+        self._state, self._bytes = report.state, report.bytes
+
+    def _lose(self, how: str) -> None:
+        """Note that the process is gone; what it had is lost, and nothing is taken before it is back."""
+        lost = sum(piece is not None for piece in self._asked)
+        while self._asked:
+            self._settle(self._asked.popleft(), "failed")
+        if self._refusal != "failed":
+            self._refusal, self._state = "failed", "offline"
+            words = f"nothing is kept: the archive's process {how}; frames that it had: {lost}"
+            logger.error("archive: %s", words)
+            self._tell("offline", words)
+
+    def _drop(self, why: str, count: int = 1) -> None:
         with self._changed:
-            self._dropped[why] += 1
-
-    def _rest(self, worked_ns: int) -> None:
-        """Wait as long as the share of a core asks for after so much work."""
-        now_ns = time.monotonic_ns()
-        self._rested_ns = max(self._rested_ns, now_ns - _BURST_NS) + round(worked_ns / self._share)
-        if self._rested_ns > now_ns:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed, (self._rested_ns - now_ns) / 1e9)
+            self._dropped[why] += count
 
 
-def _copy(image: Image, buffer: _Buffer) -> tuple[Image, _Buffer]:
-    """Return a copy of `image` and the buffer that it lies in: `buffer`, unless that is too small."""
-    if buffer.nbytes < image.nbytes:
-        buffer = np.empty(image.nbytes, np.uint8)
-    copy = buffer[: image.nbytes].view(image.dtype).reshape(image.shape)
-    np.copyto(copy, image)
-    return copy, buffer
+def _describe(slot: int, image: Image, event: InspectionEvent, choice: Choice, cut: CropCut, taken_ns: int) -> Piece:
+    height, width = image.shape
+    crops = {number: crop_square(event.defects[number].box_px, cut, width, height) for number in choice.defects}
+    return Piece(slot, image.shape, image.dtype.name, choice.frame, crops, choice.beyond, taken_ns)

@@ -11,7 +11,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-from calibration.record import CAMERA_NAME
 from station.event import InspectionEvent
 
 __all__ = [
@@ -31,7 +30,7 @@ __all__ = [
 
 RECORD: Final = "event.json"
 DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-CAMERA: Final = re.compile(CAMERA_NAME)
+CAMERA: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 MINUTE: Final = re.compile(r"\d{4}")
 NAME: Final = re.compile(r"(\d{12,18})-[0-9a-f]{12}")
 OWN_FILE: Final = re.compile(r"event\.json|frame\.jpg|crop-\d{3,6}\.png")
@@ -79,9 +78,10 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Evidence)
 
 
-def encode(evidence: Evidence) -> bytes:
-    """Return `evidence` as UTF-8 JSON; its event has the very bytes that were published."""
-    return _encoder.encode(evidence)
+def encode(evidence: Evidence, published: bytes) -> bytes:
+    """Return `evidence` as UTF-8 JSON, of its event the very bytes that were `published`."""
+    fields = msgspec.structs.asdict(evidence) | {"event": msgspec.Raw(published)}
+    return _encoder.encode({"schema": Evidence.__struct_config__.tag} | fields)
 
 
 def decode(content: bytes) -> Evidence:

@@ -1,4 +1,4 @@
-"""How much may be written, by the room that is left on the disk: in stated steps, each told once. Archive thread."""
+"""How much may be written, by the room that is left on the disk: in stated steps, each told once. Archive process."""
 
 import errno
 import logging
@@ -55,7 +55,7 @@ class DiskGuard:
 
     @property
     def room(self) -> Room:
-        """What may be written now: some seconds after a fault what the disk has room for, as a trial. Any thread."""
+        """What may be written now: some seconds after a fault what the disk has room for, as a trial."""
         return Room.NOTHING if self._fault and self._clock.tick_ns() < self._retry_ns else self._level
 
     @property

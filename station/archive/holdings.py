@@ -1,6 +1,6 @@
 """All that an archive holds: entered into the index, brought into line with the files, let go by size and age.
 
-Archive thread. The files are what counts: an index that is lost or damaged is made anew from them, and nothing is let
+Archive process. The files are what counts: an index that is lost or damaged is made anew from them, and nothing is let
 go before it is known to be whole.
 """
 
@@ -16,7 +16,7 @@ from station.archive.age import AgeClock
 from station.archive.guard import DiskGuard
 from station.archive.index import Index, is_damage, open_index
 from station.archive.reconcile import Reconciled, reconcile
-from station.archive.shelf import Entry, owned, take_away
+from station.archive.shelf import Entry, sweep, take_away
 from station.clock import Clock
 
 __all__ = ["Holdings"]
@@ -27,10 +27,7 @@ _NOTE_NS = 60 * 10**9
 
 
 class Holdings:
-    """An archive's folder for the length of a `with` block, entered and used by one thread.
-
-    Entering raises `ConfigError` where the folder can't be written or another process holds it.
-    """
+    """An archive's folder, which its station owns, for the length of a `with` block."""
 
     def __init__(self, folder: Path, max_bytes: int, max_age_ns: int, guard: DiskGuard, clock: Clock) -> None:
         self.sizes: dict[str, int] = {}
@@ -42,21 +39,19 @@ class Holdings:
         self._clock = clock
         self._age = AgeClock(clock, 0)
         self._note_ns = 0
-        self._owned, self._opened = ExitStack(), ExitStack()
+        self._opened = ExitStack()
         self._index: Index | None = None
         self._damaged = False
         self._search: Iterator[Reconciled] | None = None
         self._found = Reconciled()
 
     def __enter__(self) -> Self:
-        self._owned.enter_context(owned(self.folder))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._owned, self._opened:
-            pass
+        self._opened.close()
 
     def now_ns(self) -> int:
         """Return the time on the archive's own clock."""
@@ -91,6 +86,7 @@ class Holdings:
         return True
 
     def _open(self) -> None:
+        sweep(self.folder)
         self._index = self._opened.enter_context(open_index(self.folder, anew=self._damaged))
         self._damaged = False
         self._age = AgeClock(self._clock, self._index.clock_ns())

@@ -1,6 +1,6 @@
 """An SQLite index over the evidence, for listing and for what goes first; it can always be made anew from the files.
 
-Lives in the archive thread, or in a command. Nothing is ever deleted because of what is *not* in the index.
+Lives in the archive process, or in a command. Nothing is ever deleted because of what is *not* in the index.
 """
 
 import sqlite3

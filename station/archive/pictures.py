@@ -1,4 +1,4 @@
-"""Encode what is kept of a frame. Archive thread; OpenCV encodes without the interpreter's lock."""
+"""Encode what is kept of a frame. Pure."""
 
 import hashlib
 from typing import Any
@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.model import CropCut
 from station.archive.evidence import Picture
-from station.crops import crop_square
+from station.archive.handover import Square
 from station.frame import Image
 
 __all__ = ["encode_crop", "encode_frame"]
@@ -28,13 +27,12 @@ def encode_frame(image: Image) -> tuple[Picture, bytes]:
     return _describe("frame.jpg", (0, 0, width, height), 1, content, None), content
 
 
-def encode_crop(image: Image, defect: int, box_px: tuple[int, int, int, int], cut: CropCut) -> tuple[Picture, bytes]:
-    """Return the square around `box_px` that the network's crop was cut from, without loss: pixels of the frame itself.
+def encode_crop(image: Image, defect: int, square: Square) -> tuple[Picture, bytes]:
+    """Return the `square` that the network's crop was cut from, without loss: pixels of the frame itself.
 
     `cut_crops` makes of the whole picture the very crop that the network saw.
     """
-    height, width = image.shape
-    left, top, right, bottom = crop_square(box_px, cut, width, height)
+    left, top, right, bottom = square
     part: NDArray[Any] = image[top:bottom, left:right]
     scale = 1
     while min(part.shape) >= 2 * _MOST_SIDE_PX:

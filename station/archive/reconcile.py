@@ -1,4 +1,4 @@
-"""Bring the index into line with the files, whichever is missing, a little at a time. Archive thread or command.
+"""Bring the index into line with the files, whichever is missing, a little at a time. Archive process or command.
 
 An index that is lost or damaged is only one that lacks everything.
 """

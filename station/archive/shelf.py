@@ -26,6 +26,7 @@ __all__ = [
     "put_away",
     "read_entry",
     "read_evidence",
+    "sweep",
     "take_away",
 ]
 
@@ -33,6 +34,7 @@ DAMAGED = "damaged"
 """What evidence counts as that a power cut left without its JSON, or with other pictures than that names."""
 
 _WORK = ".work"
+_SWEPT = ".swept"
 _BLOCK = 4096
 _MOST_RECORD_BYTES = 2**22
 _MOST_INTEGER = 2**63 - 1
@@ -73,11 +75,22 @@ def owned(folder: Path) -> Iterator[None]:
     """
     with lock_folder(folder, "[archive] folder"):
         try:
-            shutil.rmtree(folder / _WORK, ignore_errors=True)
-            (folder / _WORK).mkdir(exist_ok=True)
+            sweep(folder)
         except OSError as error:
             raise ConfigError(f"[archive] folder {folder}: can't be written: {error.strerror}") from None
         yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove half-written evidence. Raises OSError.
+
+    By one rename it is out of reach for a process that would still finish it: whole or not at all holds for that too.
+    """
+    shutil.rmtree(folder / _SWEPT, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        (folder / _WORK).rename(folder / _SWEPT)
+        shutil.rmtree(folder / _SWEPT, ignore_errors=True)
+    (folder / _WORK).mkdir(exist_ok=True)
 
 
 def put_away(folder: Path, place: str, files: Mapping[str, bytes]) -> None:
@@ -87,7 +100,7 @@ def put_away(folder: Path, place: str, files: Mapping[str, bytes]) -> None:
     try:
         work.mkdir(parents=True)
         for name, content in files.items():
-            _write(work / name, content)
+            (work / name).write_bytes(content)
         target.parent.mkdir(parents=True, exist_ok=True)
         work.rename(target)
     except OSError:
@@ -170,17 +183,6 @@ def entry_of(evidence: Evidence, minute: str, name: str, sizes: Mapping[str, int
         len(evidence.pictures),
         _on_disk(sizes),
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a new file by the fewest calls: each lets go of the interpreter, which the line then must wait for."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(file, left) :]
-    finally:
-        os.close(file)
 
 
 def _damaged(minute: str, name: str, changed_ns: int, sizes: Mapping[str, int]) -> Entry:

@@ -30,8 +30,6 @@ class ArchiveConfig(Table):
     """With less room on the disk nothing is kept: what is below stays for the journal."""
     queue_frames: Annotated[int, Field(ge=1, le=256)] = 8
     """Frames that may wait to be written; beyond it evidence is dropped and counted."""
-    core_share: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Most of one processor core that encoding and writing may take."""
 
     @model_validator(mode="after")
     def _frames_go_first(self) -> Self:

@@ -1,15 +1,18 @@
 """Evidence of a running line: kept as published; over a kill, a full disk and beside a second station."""
 
 import os
-import signal
+import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from shadowline.errors import ConfigError
@@ -38,11 +41,12 @@ def line(folder: Path, frames: int, archive: Path, **settings: Any) -> Config:
     return make_config(folder, {"top": camera}, archive={"folder": str(archive), **ROOM})
 
 
-def wait_until(true: Callable[[], bool], station: Station) -> None:
+def wait_until(true: Callable[[], bool], station: Station | None = None) -> None:
+    """Wait for it, as long as `station` runs."""
     for _ in range(2000):
         if true():
             return
-        assert not station.done or true()
+        assert station is None or not station.done or true()
         threading.Event().wait(0.01)
     raise AssertionError("it never came to pass")
 
@@ -52,6 +56,7 @@ def run_to_the_end(config: Config) -> Listener:
         with Station(config) as station:
             listener.hear_first()
             wait_until(lambda: station.done, station)
+            wait_until(lambda: read_figures(station.metrics_url).total() == station.ledger.accounts["top"].rejected)
         listener.hear_rest()
     return listener
 
@@ -69,6 +74,48 @@ def test_what_was_rejected_is_kept_as_it_was_published(tmp_path: Path) -> None:
     assert set(kept) == set(rejected)
     assert len(kept) == 5
     assert all(encode_message(rejected[number]) in content for number, content in kept.items())
+
+
+def keeping_process(station: int) -> psutil.Process:
+    """Return the process that keeps evidence for the station of this number."""
+    children = psutil.Process(station).children(recursive=True)
+    (found,) = [child for child in children if "station.archive.serve" in child.cmdline()]
+    return found
+
+
+def read_figures(url: str) -> Counter[str]:
+    """Return the archive's counters by their last word, frames kept and dropped."""
+    lines = urlopen(url, timeout=10).read().decode().splitlines()
+    samples = [re.fullmatch(r"station_archive_(kept|dropped)_frames_total(?:\{.*\})? (.+)", line) for line in lines]
+    figures: Counter[str] = Counter()
+    for sample in filter(None, samples):
+        figures[sample[1]] += round(float(sample[2]))
+    return figures
+
+
+def test_a_process_that_is_killed_costs_evidence_that_is_counted_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    config = line(tmp_path, 10**6, folder, pace_s=0.002)
+    with listening(config.publish.endpoint) as listener:
+        with Station(config) as station:
+            listener.hear_first()
+            for _ in range(2):
+                seen = len(records(folder))
+                wait_until(lambda: len(records(folder)) > seen + 3, station)  # noqa: B023 - called at once
+                keeping_process(os.getpid()).kill()
+                hear_until(listener, "offline")
+                hear_until(listener, "online")
+            ScriptCamera.delivered["top"] = 10**6
+            wait_until(lambda: station.done, station)
+            wait_until(lambda: read_figures(station.metrics_url).total() == station.ledger.accounts["top"].rejected)
+            figures = read_figures(station.metrics_url)
+        listener.hear_rest()
+    assert states(listener) == ["offline", "online"] * 2
+    kept = len(records(folder))
+    assert figures["kept"] <= kept <= figures["kept"] + 2
+    sequences = [one.sequence for one in listener.inspections]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert ", 0 of them damaged" in run_command("index", "--folder", folder)
 
 
 def test_the_index_is_not_touched_beside_a_running_station(tmp_path: Path) -> None:
@@ -112,7 +159,6 @@ folder = "archive"
 frames = "all"
 frames_free_mb = 0
 crops_free_mb = 0
-core_share = 1.0
 """
     )
     for _ in range(3):
@@ -121,12 +167,16 @@ core_share = 1.0
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        seen = len(records(folder))
-        while len(records(folder)) < seen + 20:
-            assert process.poll() is None
-            threading.Event().wait(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            seen = len(records(folder))
+            while len(records(folder)) < seen + 20:
+                assert process.poll() is None
+                threading.Event().wait(0.05)
+            keeping = keeping_process(process.pid)
+        finally:
+            process.kill()
+            process.wait()
+        keeping.wait(20)
         assert ", 0 of them damaged" in run_command("index", "--folder", folder)
         assert os.listdir(folder / ".work") == []
 

@@ -1,6 +1,9 @@
 import os
+import re
+import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -8,10 +11,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from shadowline.errors import ConfigError
-from station.archive import Archive
+from station.archive.archive import Archive
 from station.archive.evidence import RECORD, Evidence, decode
 from station.archive.shelf import owned
 from station.clock import HostClock
@@ -20,7 +24,21 @@ from station.event import encode as encode_message
 from station.worker import Worker
 from tests.evidence import CUT, fill, make_event, make_frame
 
-ROOM = {"frames_free_mb": 0, "crops_free_mb": 0, "core_share": 1.0}
+ROOM = {"frames_free_mb": 0, "crops_free_mb": 0}
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never came to pass")
+
+
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy computer have the time that it needs."""
+    monkeypatch.setattr("station.archive.archive._DRAIN_S", 60.0)
 
 
 class Rig:
@@ -34,10 +52,16 @@ class Rig:
 
     @contextmanager
     def running(self) -> Iterator[Archive]:
-        with Worker("archive", self.archive.run, self.archive.stop) as worker:
+        with Worker("archive", self.archive.run, self.archive.stop, join_s=90.0) as worker:
             yield self.archive
         if worker.failure is not None:
             raise worker.failure
+
+    def process(self) -> psutil.Process:
+        """Wait for the process that keeps."""
+        wait_until(lambda: bool(psutil.Process().children()))
+        (process,) = psutil.Process().children()
+        return process
 
     def kept(self) -> dict[int, Evidence]:
         found = [decode(path.read_bytes()) for path in self.folder.glob(f"2*/*/*/*/{RECORD}")]
@@ -49,6 +73,7 @@ def test_a_rejected_frame_is_kept_whole_with_its_regions_and_the_bytes_that_were
     event = make_event(5, ("scratches", "patches"))
     with rig.running() as archive:
         archive.offer(frame, event, CUT)
+        wait_until(lambda: archive.figures().bytes > 0)
     evidence = rig.kept()[5]
     assert [one.file for one in evidence.pictures] == ["crop-000.png", "crop-001.png", "frame.jpg"]
     assert (evidence.labels, evidence.left_out) == (("scratches", "patches"), ())
@@ -66,11 +91,9 @@ def test_the_frame_may_be_used_again_at_once(tmp_path: Path) -> None:
     frame = make_frame()
     object.__setattr__(frame, "image", image)
     expected = image.copy()
-    archive = rig.archive
-    archive.offer(frame, make_event(1), CUT)
-    image[:] = 0
-    with rig.running():
-        pass
+    with rig.running() as archive:
+        archive.offer(frame, make_event(1), CUT)
+        image[:] = 0
     (crop,) = tmp_path.glob("2*/*/*/*/crop-000.png")
     x, y, width, height = rig.kept()[1].pictures[0].box_px
     assert np.array_equal(cv2.imread(str(crop), cv2.IMREAD_UNCHANGED), expected[y : y + height, x : x + width])
@@ -78,36 +101,34 @@ def test_the_frame_may_be_used_again_at_once(tmp_path: Path) -> None:
 
 def test_without_a_free_buffer_evidence_is_dropped_and_counted_and_nobody_waits(tmp_path: Path) -> None:
     rig = Rig(tmp_path, queue_frames=3)
-    for number in range(10):
-        rig.archive.offer(make_frame(), make_event(number), CUT)
-    assert rig.archive.figures().dropped == {"busy": 7}
-    with rig.running():
-        pass
-    assert sorted(rig.kept()) == [0, 1, 2]
-
-
-def test_frames_of_two_sizes_share_buffers_and_none_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig, made = Rig(tmp_path, queue_frames=1), []
-    sizes = [(200, 120), (240, 160)] * 3
-    offered = [make_frame(size=size) for size in sizes]
-    monkeypatch.setattr(np, "empty", lambda *shape: made.append(shape) or np.zeros(*shape))
     with rig.running() as archive:
-        for number, frame in enumerate(offered, start=1):
-            archive.offer(frame, make_event(number), CUT)
-            while archive.figures().kept < number:
-                threading.Event().wait(0.001)
+        process = rig.process()
+        process.suspend()
+        for number in range(10):
+            archive.offer(make_frame(), make_event(number), CUT)
+        assert archive.figures().dropped == {"busy": 7}
+        process.resume()
+    assert sorted(rig.kept()) == [0, 1, 2]
+    assert archive.figures().kept == 3
+
+
+def test_frames_of_two_sizes_share_a_slot(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, queue_frames=1)
+    sizes = [(200, 120), (240, 160)] * 3
+    with rig.running() as archive:
+        for number, size in enumerate(sizes, start=1):
+            archive.offer(make_frame(size=size), make_event(number), CUT)
+            wait_until(lambda: archive.figures().kept == number)  # noqa: B023 - called before the next one
     kept = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(tmp_path.glob("2*/*/*/*/frame.jpg"))]
     assert [image.shape[::-1] for image in kept] == sizes
-    assert len(made) == 2
 
 
 def test_what_is_not_worth_keeping_costs_no_buffer(tmp_path: Path) -> None:
     rig = Rig(tmp_path, queue_frames=1, audit_share=0)
-    for number in range(5):
-        rig.archive.offer(make_frame(), make_event(number, verdict="accept"), CUT)
-    assert rig.archive.figures().dropped == {}
+    with rig.running() as archive:
+        for number in range(5):
+            archive.offer(make_frame(), make_event(number, verdict="accept"), CUT)
+    assert rig.kept() == rig.archive.figures().dropped == {}
 
 
 def test_an_event_that_is_never_published_is_kept_all_the_same(tmp_path: Path) -> None:
@@ -159,8 +180,7 @@ def test_what_was_there_before_is_found_and_kept_within_the_limits(tmp_path: Pat
     fill(tmp_path, [make_event(number, ("old",)) for number in range(200)])
     rig = Rig(tmp_path, max_mb=1)
     with rig.running() as archive:
-        while not 0 < archive.figures().bytes <= 1_000_000:
-            threading.Event().wait(0.01)
+        wait_until(lambda: 0 < archive.figures().bytes <= 1_000_000)
     assert sorted(rig.kept()) == list(range(200 - 1_000_000 // 12_288, 200))
 
 
@@ -181,3 +201,93 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
         archive.offer(make_frame(), make_event(1), CUT)
     with owned(tmp_path):
         assert os.listdir(tmp_path / ".work") == []
+
+
+def test_a_process_that_dies_costs_the_frames_it_had_and_is_started_again(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, queue_frames=20)
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        for number in range(12):
+            archive.offer(make_frame(), make_event(number), CUT)
+        wait_until(lambda: len(archive._asked) == 8)
+        process.kill()
+        wait_until(lambda: archive.figures().state == "offline")
+        archive.offer(make_frame(), make_event(12), CUT)
+        wait_until(lambda: archive.figures().state == "online")
+        archive.offer(make_frame(), make_event(13), CUT)
+    lost = archive.figures().dropped["failed"] - 1
+    assert lost in (7, 8)  # before the first it may have been asked how the archive is
+    assert sorted(rig.kept()) == [*range(lost, 12), 13]
+    assert archive.figures().kept == 13 - lost
+    assert rig.told == [
+        ("offline", f"nothing is kept: the archive's process died of SIGKILL; frames that it had: {lost}"),
+        ("online", "evidence is kept again"),
+    ]
+
+
+def test_what_the_dead_one_left_half_written_goes(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+        wait_until(lambda: archive.figures().kept == 1)
+        half = tmp_path / ".work" / "000000000002-1a2b3c4d5e6f"
+        half.mkdir()
+        rig.process().kill()
+        wait_until(lambda: not half.exists())
+    assert not (tmp_path / ".swept").exists()
+
+
+def test_a_process_that_hangs_holds_up_the_end_for_seconds_only_and_what_it_lost_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("station.archive.archive._DRAIN_S", 0.1)
+    rig = Rig(tmp_path, queue_frames=10)
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        for number in range(10):
+            archive.offer(make_frame(), make_event(number), CUT)
+        wait_until(lambda: len(archive._asked) == 8)
+    assert archive.figures().dropped == {"failed": 10}
+    assert "did not answer for" in caplog.text
+    lost, left = re.findall(r"frames that it had: (\d+)|(\d+) frames were not kept", caplog.text)
+    assert int(lost[0]) + int(left[1]) == 10
+    wait_until(lambda: not process.is_running())
+
+
+def test_a_process_that_hangs_under_way_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("station.archive.process._SILENT_S", 2.0)
+    rig = Rig(tmp_path)
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        archive.offer(make_frame(), make_event(1), CUT)
+        wait_until(lambda: not process.is_running())
+        wait_until(lambda: archive.figures().state == "online")
+    assert archive.figures().dropped == {"failed": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_all_processes_of_the_station_does_not_end_it(tmp_path: Path, number: signal.Signals) -> None:
+    rig = Rig(tmp_path)
+    with rig.running() as archive:
+        rig.process().send_signal(number)
+        archive.offer(make_frame(), make_event(1), CUT)
+    assert sorted(rig.kept()) == [1]
+    assert rig.told == []
+
+
+def test_a_process_that_can_not_be_started_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    with rig.running() as archive:
+        wait_until(lambda: archive.figures().state == "offline")
+        monkeypatch.undo()
+        wait_until(lambda: archive.figures().state == "online")
+    assert rig.told[0] == (
+        "offline",
+        "nothing is kept: the archive's process can't be started: No such file or directory; frames that it had: 0",
+    )

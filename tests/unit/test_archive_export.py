@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.model import CropCut
 from shadowline.errors import StationError
 from station.archive.evidence import RECORD, Evidence, encode
 from station.archive.export import MANIFEST, Exported, export
@@ -14,8 +13,10 @@ from station.archive.index import Filter, open_index
 from station.archive.pictures import encode_crop
 from station.archive.reconcile import reconcile
 from station.archive.shelf import Entry, put_away
+from station.crops import crop_square
 from station.event import InspectionEvent
-from tests.evidence import NOON_NS, fill, make_event
+from station.event import encode as encode_message
+from tests.evidence import CUT, NOON_NS, fill, make_event
 from training.data.check import check
 from training.data.tree import read_tree
 
@@ -114,11 +115,11 @@ def test_what_was_changed_since_is_left_out_and_said(tmp_path: Path) -> None:
 def test_sixteen_bits_become_the_eight_that_the_model_sees(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 4000, (120, 200), np.uint16)
     event: InspectionEvent = make_event(1, ("patches",))
-    picture, content = encode_crop(image, 0, event.defects[0].box_px, CropCut(size_px=32, context=1.0, min_side_px=32))
+    picture, content = encode_crop(image, 0, crop_square(event.defects[0].box_px, CUT, 200, 120))
     evidence = Evidence(event, (picture,), "patches", 1)
     (tmp_path / "archive" / ".work").mkdir(parents=True)
     place = "2026-11-21/top/1200/000000000001-0123456789ab"
-    put_away(tmp_path / "archive", place, {picture.file: content, RECORD: encode(evidence)})
+    put_away(tmp_path / "archive", place, {picture.file: content, RECORD: encode(evidence, encode_message(event))})
     exported(tmp_path / "archive", tmp_path / "set")
     (name,) = files(tmp_path / "set")
     x, y, width, height = picture.box_px

@@ -8,7 +8,7 @@ import pytest
 
 from shadowline.errors import ConfigError, StationError
 from station.archive.evidence import RECORD, decode, encode
-from station.archive.shelf import DAMAGED, minutes, names, owned, put_away, read_entry, read_evidence, take_away
+from station.archive.shelf import DAMAGED, minutes, names, owned, put_away, read_entry, read_evidence, sweep, take_away
 from station.event import encode as encode_message
 from tests.evidence import NOON_NS, fill, make_event
 
@@ -91,7 +91,8 @@ def test_an_outsiders_names_for_pictures_are_refused(tmp_path: Path) -> None:
     for name in (b"../../etc/passwd", b"crop-0.png\\n", b"/frame.jpg"):
         with pytest.raises(msgspec.ValidationError):
             decode(content.replace(b"crop-000.png", name))
-    assert encode(decode(content)) == content
+    evidence = decode(content)
+    assert encode(evidence, encode_message(evidence.event)) == content
 
 
 def test_only_what_is_named_like_evidence_is_found(tmp_path: Path) -> None:
@@ -145,20 +146,36 @@ def test_half_written_evidence_is_gone_at_the_next_opening(tmp_path: Path) -> No
 
 
 def test_what_can_not_be_written_whole_is_not_there_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
+    really = Path.write_bytes
 
-    def write(file: int, content: bytes) -> int:
-        written.append(file)
-        if len(written) == 3:
+    def write(path: Path, content: bytes) -> int:
+        if path.name == RECORD:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return len(content) // 2 or 1
+        return really(path, content)
 
     with owned(tmp_path):
-        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(Path, "write_bytes", write)
         with pytest.raises(OSError, match="No space"):
             put_away(tmp_path, f"{MINUTE}/000000000001-0123456789ab", {"crop-000.png": b"12", RECORD: b"12"})
         assert os.listdir(tmp_path / ".work") == []
         assert not (tmp_path / "2026-11-21").exists()
+
+
+def test_what_was_swept_away_under_way_is_not_there_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Path.write_bytes
+
+    def write(path: Path, content: bytes) -> int:
+        written = really(path, content)
+        if path.name == RECORD:
+            sweep(tmp_path)
+        return written
+
+    with owned(tmp_path):
+        monkeypatch.setattr(Path, "write_bytes", write)
+        with pytest.raises(FileNotFoundError):
+            put_away(tmp_path, f"{MINUTE}/000000000001-0123456789ab", {"crop-000.png": b"12", RECORD: b"12"})
+        assert os.listdir(tmp_path / ".work") == []
+        assert names(tmp_path, MINUTE) == set()
 
 
 def test_an_archive_belongs_to_one_process(tmp_path: Path) -> None:
