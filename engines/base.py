@@ -1,6 +1,5 @@
 """The engine contract. One thread at a time has an engine; between calls it may be handed to another."""
 
-from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -9,26 +8,28 @@ from numpy.typing import NDArray
 from engines.answers import Answers
 from engines.model import ModelCard
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "LoadedFile"]
 
 
-class Engine(Protocol):
-    """A network ready to name crops. Entering loads and warms it up; leaving frees everything, and may be repeated."""
-
-    card: ModelCard
-    """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics. Set by entering."""
+class LoadedFile(Protocol):
+    """What runs one file. Entering loads and warms it up; leaving frees everything, and may be repeated."""
 
     name: str
     """Back end, provider and precision, for logs, metrics and the heartbeat; whole once entered."""
 
     sha256: str
-    """Hash of the model file as it was loaded; empty for an engine without a file. Set by entering."""
+    """Hash of the file as it was loaded; empty for an engine without a file. Set by entering."""
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *failure: object) -> None: ...
+
+
+class Engine(LoadedFile, Protocol):
+    """A network ready to name crops."""
+
+    card: ModelCard
+    """What the model says of itself: labels, crop size, how crops are cut, hashes, metrics. Set by entering."""
 
     def classify(self, crops: NDArray[np.uint8]) -> Answers:
         """Return the answers to crops [N,1,S,S], any N ≥ 1 (batched inside). Raises `EngineError`.

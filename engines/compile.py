@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engines.border import Border
 from engines.flavour import load_flavour
-from engines.model import ModelCard
 from engines.plan import PlanKey
 from shadowline.errors import EngineError, EngineMismatch
 
@@ -23,16 +25,17 @@ logger = logging.getLogger(__name__)
 
 def compile_plan(
     model: Path,
-    card: ModelCard,
+    name: str,
+    border: Border,
     key: PlanKey,
     workspace_mib: int,
     timing_cache: Path,
     report: Callable[[float, str], None],
 ) -> bytes:
-    """Return the plan of `model` for the GPU of `key`. `report` gets the part done and what is being done.
+    """Return the plan of `model`, called `name`, for the GPU of `key`.
 
-    Raises `EngineError` when the compiler refuses the model or the GPU, `EngineMismatch` when the graph is not the one
-    that `card` speaks of.
+    `report` gets the part done and what is being done. Raises `EngineError` when the compiler refuses the model or the
+    GPU, `EngineMismatch` when the graph is not one of `border`.
     """
     trt = load_flavour("tensorrt_rtx" if key.runtime == "tensorrt_rtx" else "tensorrt")
     if trt.__version__ != key.version:
@@ -42,28 +45,27 @@ def compile_plan(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model.read_bytes()):
-        raise EngineError(f"{card.name}: {key.runtime} can't take it: {_parser_fault(parser)}")
-    _keep_answers(trt, network, card, model)
-    config = _configure(trt, builder, card, key, workspace_mib)
+        raise EngineError(f"{name}: {key.runtime} can't take it: {_parser_fault(parser)}")
+    _keep_outputs(trt, network, border, model)
+    config = _configure(trt, builder, border, key, workspace_mib)
     config.progress_monitor = _make_monitor(trt, report)
     _use_timing_cache(config, key, timing_cache)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(f"{card.name}: {key.runtime} {key.version} could not build it: {log.words()}")
+        raise EngineError(f"{name}: {key.runtime} {key.version} could not build it: {log.words()}")
     _keep_timing_cache(config, key, timing_cache)
     return bytes(plan)
 
 
-def _configure(trt: Any, builder: Any, card: ModelCard, key: PlanKey, workspace_mib: int) -> Any:
+def _configure(trt: Any, builder: Any, border: Border, key: PlanKey, workspace_mib: int) -> Any:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32: parity is judged against it
     if key.runtime == "tensorrt_rtx":
         _aim(trt, config, key)
-    side = card.crop.size_px
     profile = builder.create_optimization_profile()
     batches = (key.profile.min_batch, key.profile.opt_batch, key.profile.max_batch)
-    profile.set_shape("crops", *((batch, 1, side, side) for batch in batches))
+    profile.set_shape(border.given, *((batch, *border.shape) for batch in batches))
     config.add_optimization_profile(profile)
     return config
 
@@ -81,23 +83,27 @@ def _aim(trt: Any, config: Any, key: PlanKey) -> None:
     config.set_compute_capability(known[key.capability], 0)
 
 
-def _keep_answers(trt: Any, network: Any, card: ModelCard, model: Path) -> None:
+def _keep_outputs(trt: Any, network: Any, border: Border, model: Path) -> None:
     """Check the one input, and keep of the outputs those that the station reads."""
-    side = card.crop.size_px
-    crops = network.get_input(0)
-    if network.num_inputs != 1 or crops.name != "crops" or tuple(crops.shape) != (-1, 1, side, side):
+    given, wanted = network.get_input(0), (-1, *border.shape)
+    sides = zip(given.shape, wanted, strict=False)
+    fits = len(given.shape) == len(wanted) and all(found in (-1, side) for found, side in sides)
+    if network.num_inputs != 1 or given.name != border.given or not fits:
         raise EngineMismatch(
-            f"{model}: input is {crops.name} {tuple(crops.shape)}, must be crops (N, 1, {side}, {side})"
+            f"{model}: input is {given.name} {tuple(given.shape)}, must be {border.given} "
+            f"(N, {', '.join(map(str, border.shape))})"
         )
-    kept = {"probabilities": None} if card.novelty_limit is None else {"probabilities": None, "novelty": None}
+    kept = {name: None for name in border.outputs if name not in border.optional}
     for output in [network.get_output(index) for index in range(network.num_outputs)]:
-        if output.name in ("probabilities", "novelty"):
+        if output.name in border.outputs:
             kept[output.name] = output.dtype
         else:
             network.unmark_output(output)
-    for name, element in kept.items():
-        if element != trt.float32:
-            raise EngineMismatch(f"{model}: no float32 output `{name}`")
+    elements: dict[type[np.generic], Any] = {np.float32: trt.float32, np.int64: trt.int64}
+    for name, found in kept.items():
+        element = border.outputs[name][1]
+        if found != elements[element]:
+            raise EngineMismatch(f"{model}: no {element.__name__} output `{name}`")
 
 
 def _parser_fault(parser: Any) -> str:

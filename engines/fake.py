@@ -1,7 +1,6 @@
 """An engine that answers from a function, for tests and for trials of the line without a network. Pure."""
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -36,9 +35,7 @@ class FakeEngine:
         self._entered = True
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._entered = False
 
     def classify(self, crops: NDArray[np.uint8]) -> Answers:

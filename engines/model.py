@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationInfo, field_validator
 
-__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "UNKNOWN", "CropCut", "Head", "ModelCard", "Part", "Precision"]
+__all__ = ["METADATA_KEY", "SCHEMA_VERSION", "UNKNOWN", "CardBase", "CropCut", "Head", "ModelCard", "Part", "Precision"]
 
 METADATA_KEY = "shadowline"
 SCHEMA_VERSION: Final = 1
@@ -40,13 +40,28 @@ class CropCut(BaseModel):
     """The cut square is at least this wide, so that a speck is seen with its surroundings."""
 
 
-class ModelCard(BaseModel):
-    """Everything that a station must know to use a model rightly, and a person to trust it."""
+class CardBase(BaseModel):
+    """What every file says of its making."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1, max_length=80)]
+    precision: Precision = "fp32"
+    made_from: str = ""
+    """SHA-256 of the fp32 file that this one was converted from."""
+    data_sha256: str = ""
+    config_sha256: str = ""
+    metrics: dict[str, dict[str, float]] = {}
+    """Split name → metric → value."""
+    created: str = ""
+    licence: str = ""
+    not_for: str = ""
+
+
+class ModelCard(CardBase):
+    """Everything that a station must know to use a model rightly, and a person to trust it."""
+
     labels: Annotated[tuple[str, ...], Field(min_length=1, max_length=256)]
     crop: CropCut
     head: Head = "softmax"
@@ -60,18 +75,8 @@ class ModelCard(BaseModel):
     """Part of the known crops that are beyond `novelty_limit`, as it was chosen for."""
     conformal: dict[Annotated[str, Field(pattern=r"^0\.\d+$")], Part] = {}
     """Miss rate → the labels of at least this probability hold the true one but for this rate; a record for tools."""
-    precision: Precision = "fp32"
-    made_from: str = ""
-    """SHA-256 of the fp32 file that this one was converted from."""
     temperature: float = 1.0
     """Already applied inside the graph; kept as a record."""
-    data_sha256: str = ""
-    config_sha256: str = ""
-    metrics: dict[str, dict[str, float]] = {}
-    """Split name → metric → value."""
-    created: str = ""
-    licence: str = ""
-    not_for: str = ""
 
     @field_validator("label_floors")
     @classmethod

@@ -9,12 +9,15 @@ A plan is a folder of the cache, named by the digest of its key:
 
 import hashlib
 import os
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engines.finder_card import FinderCard
+from engines.frame_parity import FrameParity
 from engines.model import ModelCard, Precision
 from engines.parity import Parity
 from shadowline.errors import EngineError, EngineMismatch
@@ -36,7 +39,7 @@ class _Record(BaseModel):
 
 
 class Profile(_Record):
-    """Crops in one run that a plan is made for."""
+    """Crops or frames in one run that a plan is made for."""
 
     min_batch: Annotated[int, Field(ge=1, le=256)] = 1
     opt_batch: Annotated[int, Field(ge=1, le=256)] = 8
@@ -60,7 +63,7 @@ class PlanKey(_Record):
     """Hash of the model file that it was built from."""
     precision: Precision
     calibration_sha256: str = ""
-    """Hash of the crops that INT8 ranges were measured on; empty where none were needed."""
+    """Hash of the crops or frames that INT8 ranges were measured on; empty where none were needed."""
     runtime: Runtime
     version: str
     """Version of the runtime."""
@@ -69,15 +72,18 @@ class PlanKey(_Record):
     capability: str = ""
     """Compute capability, `8.9`; these three are empty for a runtime on the CPU."""
     profile: Profile = Profile()
+    input_px: tuple[int, int] | None = None
+    """Height and width of the frames that a finder's plan takes; None of one for crops, or for any size."""
 
     @property
     def digest(self) -> str:
         """The name of the plan's folder."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()[:24]
 
-    def differences(self, wanted: "PlanKey") -> list[str]:
-        """Return in words which fields keep this plan from serving `wanted`."""
-        fields = [(name, getattr(self, name), getattr(wanted, name)) for name in type(self).model_fields]
+    def differences(self, wanted: "PlanKey", but: Set[str] = frozenset()) -> list[str]:
+        """Return in words which fields, `but` these, keep this plan from serving `wanted`."""
+        names = [name for name in type(self).model_fields if name not in but]
+        fields = [(name, getattr(self, name), getattr(wanted, name)) for name in names]
         return [f"{name} is {a}, must be {b}" for name, a, b in fields if a != b and ANY not in (a, b)]
 
 
@@ -86,7 +92,7 @@ class Passport(_Record):
 
     schema_version: Literal[1] = 1
     key: PlanKey
-    card: ModelCard
+    card: ModelCard | FinderCard
     engine_sha256: str
     """Hash of the file that runs: `engine.plan`, or `model.onnx` where there is no plan."""
     engine_bytes: int
@@ -98,7 +104,7 @@ class Passport(_Record):
     built_by: str
     build_s: float
     workspace_mib: int = 0
-    parity: Parity | None = None
+    parity: Parity | FrameParity | None = None
     """Against ONNX Runtime on the file it was built from; None where both are the same file on the same runtime."""
 
 

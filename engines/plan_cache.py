@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,9 +56,12 @@ class PlanCache:
             return None
         return plan
 
-    def find(self, wanted: PlanKey) -> Plan:
-        """Return the newest plan that serves `wanted`. Raises `EngineMismatch`, naming where the nearest differs."""
-        candidates = [(plan.passport.key.differences(wanted), plan) for plan in self.plans()]
+    def find(self, wanted: PlanKey, but: Set[str] = frozenset()) -> Plan:
+        """Return the newest plan that serves `wanted`, whatever its fields `but` are.
+
+        Raises `EngineMismatch`, naming where the nearest differs.
+        """
+        candidates = [(plan.passport.key.differences(wanted, but), plan) for plan in self.plans()]
         if not candidates:
             raise EngineMismatch(f"{self.folder}: no plan has been built: station engine build MODEL.onnx")
         differences, plan = min(candidates, key=lambda candidate: len(candidate[0]))

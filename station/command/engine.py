@@ -1,8 +1,6 @@
 """`station engine`: build plans of model files, list and inspect them, compare engines. Main thread."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -10,22 +8,22 @@ import numpy as np
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engines import Engine, OnnxRuntimeEngine, read_card
 from engines.build import BuildRequest
-from engines.build_process import BuildProcess
+from engines.build_subject import refuse
 from engines.flavour import find_flavour
+from engines.frame_onnx import is_finder
+from engines.frame_parity import FrameParity
 from engines.gpu import find_gpu
-from engines.parity import compare, refuse_flips
-from engines.plan import Plan, Profile
+from engines.parity import Parity
+from engines.plan import Profile
 from engines.plan_cache import PlanCache, default_cache
-from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import StationError
+from station.command.engine_compare import compare_crops, compare_finders, take_crops, take_frames
+from station.command.engine_plan import find_plan, run_build
 from station.command.engine_view import machine, outdated, show_parity, show_plan, unfit
 from station.command.options import AsJson
-from station.sample_crops import Crops, draw_crops, read_crops
 
 __all__ = ["app"]
 
@@ -38,16 +36,27 @@ CropsFolder: TypeAlias = Annotated[
     Path | None, typer.Option("--crops", help="Pictures to measure and to prove on; without them drawn ones are used.")
 ]
 MaxFlips: TypeAlias = Annotated[
-    float, typer.Option("--max-flips", min=0, max=1, help="Part of the crops whose label may change.")
+    float | None,
+    typer.Option(
+        "--max-flips",
+        min=0,
+        max=1,
+        help="Part of the labels, or of what a finder finds, that may change; to build 0.02, of a finder 0.1.",
+    ),
+]
+FrameSize: TypeAlias = Annotated[
+    tuple[int, int] | None,
+    typer.Option(help="Size of the frames of a finder that takes any.", metavar="HEIGHT WIDTH"),
 ]
 
-_DRAWN = 512
+_MAX_FLIPS, _MAX_CHANGES = 0.02, 0.1
+_CROPS, _FRAMES = (1, 8, 32), (1, 1, 4)
 _WHOLE = ("plan", "precision", "built (UTC)", "here")
 
 
 @app.command("build")
 def _build(
-    model: Annotated[Path, typer.Argument(help="The model file (ONNX).")],
+    model: Annotated[Path, typer.Argument(help="The model or finder file (ONNX).")],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"] | None, typer.Option(help="Convert to it; without this the file's own.")
     ] = None,
@@ -56,39 +65,40 @@ def _build(
         typer.Option(help="What will run it; auto is TensorRT where it is installed."),
     ] = "auto",
     batches: Annotated[
-        tuple[int, int, int], typer.Option(help="Fewest, usual and most crops in one run.", metavar="MIN OPT MAX")
-    ] = (1, 8, 32),
+        tuple[int, int, int] | None,
+        typer.Option(help="Fewest, usual and most crops, or frames, in one run.", metavar="MIN OPT MAX"),
+    ] = None,
+    input_px: FrameSize = None,
     gpu: Annotated[int, typer.Option(min=0, help="Number of the GPU to build for.")] = 0,
     capability: Annotated[
         str | None, typer.Option(help="Build for another machine's GPU of this compute capability, such as 8.9.")
     ] = None,
     workspace_mib: Annotated[int, typer.Option(min=1, max=1 << 20, help="GPU memory that the build may use.")] = 1024,
     crops: CropsFolder = None,
-    max_flips: MaxFlips = 0.02,
+    max_flips: MaxFlips = None,
     out: Annotated[Path | None, typer.Option(help="Also write the converted model file here.")] = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the plan of a model file, prove it against the file, and put it into the cache with its passport."""
-    card = read_card(model)
+    """Build the plan of a model or finder file, prove it, and put it into the cache with its passport."""
+    finds = is_finder(model)
     with tempfile.TemporaryDirectory() as folder:
         npy = Path(folder) / "crops.npy"
-        taken = read_crops(crops, card.crop, card.labels) if crops else draw_crops(card.crop, _DRAWN)
-        np.save(npy, taken.crops)
+        np.save(npy, take_frames(model, crops, input_px) if finds else take_crops(model, crops).crops)
         request = BuildRequest(
             model=model,
             cache=cache or default_cache(),
             target=_target(target, capability),
             precision=precision,
-            profile=_profile(*batches),
+            profile=_profile(*(batches or (_FRAMES if finds else _CROPS))),
+            input_px=input_px,
             gpu=gpu,
             capability=capability,
             workspace_mib=workspace_mib,
             crops=npy,
-            max_flip_share=max_flips,
+            max_flip_share=(_MAX_CHANGES if finds else _MAX_FLIPS) if max_flips is None else max_flips,
         )
-        with _progress() as show:
-            plan = BuildProcess(request).run(show)
+        plan = run_build(request)
     if out is not None:
         try:
             out.write_bytes(plan.model.read_bytes())
@@ -135,7 +145,7 @@ def _inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show a plan's passport, check that its files are whole, and whether it fits this computer."""
-    found = _find(plan, cache)
+    found = find_plan(plan, cache)
     found.read_engine()
     if as_json:
         typer.echo(found.passport.model_dump_json(indent=2))
@@ -168,51 +178,30 @@ def _prune(
 
 @app.command("compare")
 def _compare(
-    model: Annotated[Path, typer.Argument(help="The reference: a model file, on ONNX Runtime and the CPU.")],
+    model: Annotated[Path, typer.Argument(help="The reference: a model or finder file, on ONNX Runtime and the CPU.")],
     candidate: Annotated[
         str,
         typer.Argument(help="A model file, a plan (folder or first digits), or fp32, fp16 or int8 of the same."),
     ],
     crops: CropsFolder = None,
-    max_flips: MaxFlips = 1.0,
+    max_flips: MaxFlips = None,
     cache: CacheFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a plan, a precision or another model file with a model file: errors, label flips, time by batch.
+    """Compare a plan, a precision or another file with a model or finder file: errors, what changes, time.
 
-    Exit code 2 when more labels flip than --max-flips allows.
+    Exit code 2 when more labels flip, or more of what is found changes, than --max-flips allows.
     """
-    card = read_card(model)
-    taken = read_crops(crops, card.crop, card.labels) if crops else draw_crops(card.crop, _DRAWN)
-    with OnnxRuntimeEngine(model) as reference, _open_candidate(candidate, model, taken, cache) as other:
-        judged = taken.odd_rows() if candidate == "int8" else taken  # its ranges were measured on the even ones
-        parity = compare(reference, other, judged.crops, judged.truth)
+    parity: Parity | FrameParity
+    if is_finder(model):
+        parity, judged = compare_finders(model, candidate, crops, cache), None
+    else:
+        parity, judged = compare_crops(model, candidate, crops, cache)
     if as_json:
         typer.echo(parity.model_dump_json())
     else:
         show_parity(parity, judged)
-    refuse_flips(parity, max_flips)
-
-
-@contextmanager
-def _open_candidate(word: str, model: Path, crops: Crops, cache: Path | None) -> Iterator[Engine]:
-    if word in ("fp32", "fp16", "int8"):
-        with tempfile.TemporaryDirectory() as folder:
-            npy = Path(folder) / "crops.npy"
-            np.save(npy, crops.crops)
-            facts = {"model": model, "cache": cache or default_cache(), "precision": word, "crops": npy}
-            request = BuildRequest.model_validate(facts | {"max_flip_share": 1})
-            with _progress() as show:
-                plan = BuildProcess(request).run(show)
-    elif Path(word).is_file():
-        with OnnxRuntimeEngine(Path(word)) as engine:
-            yield engine
-        return
-    else:
-        plan = _find(word, cache)
-    runs_plan = OnnxRuntimeEngine(plan.model) if plan.passport.key.runtime == "onnx_runtime" else TensorRtEngine(plan)
-    with runs_plan as engine:
-        yield engine
+    refuse(parity, 1.0 if max_flips is None else max_flips)
 
 
 def _profile(fewest: int, usual: int, most: int) -> Profile:
@@ -235,34 +224,3 @@ def _target(target: str, capability: str | None) -> Literal["onnx_runtime", "ten
         typer.echo(f"for ONNX Runtime, since there is no TensorRT: {fault}", err=True)
         return "onnx_runtime"
     return "tensor_rt"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """Show steps as they come: a bar on a terminal, a line a step elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=1.0)
-        last = ""
-
-        def show(step: str, part: float) -> None:
-            nonlocal last
-            bar.update(task, description=step[:44], completed=part)
-            if not console.is_terminal and step.partition(":")[0] != last:
-                last = step.partition(":")[0]
-                typer.echo(last, err=True)
-
-        yield show
-
-
-def _find(word: str, cache: Path | None) -> Plan:
-    """Return the plan in the folder `word`, or the one of the cache whose name begins with it."""
-    if Path(word).is_dir():
-        return Plan.read(Path(word))
-    plans = PlanCache(cache or default_cache())
-    found = [plan for plan in plans.plans() if plan.folder.name.startswith(word)]
-    if len(found) != 1:
-        have = ", ".join(plan.folder.name[:12] for plan in plans.plans()) or "none"
-        raise StationError(f"{word}: {'several plans begin' if found else 'no plan begins'} so; there are: {have}")
-    return found[0]

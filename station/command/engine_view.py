@@ -3,9 +3,11 @@
 from rich.console import Console
 from rich.table import Table
 
+from engines.finder_card import FinderCard
 from engines.flavour import find_flavour
+from engines.frame_parity import FrameParity
 from engines.gpu import find_gpu
-from engines.onnx_runtime import onnx_runtime_version
+from engines.onnx_file import onnx_runtime_version
 from engines.parity import Parity
 from engines.plan import ANY, Plan, PlanKey
 from shadowline.errors import StationError
@@ -58,11 +60,16 @@ def show_plan(plan: Plan) -> None:
     table.add_column(overflow="fold")
     profile = key.profile
     table.add_row("plan", str(plan.folder))
-    table.add_row("model", f"{passport.card.name}, {passport.source}, {key.model_sha256[:12]}")
-    ranges = f", ranges of crops {key.calibration_sha256[:12]}" if key.calibration_sha256 else ""
+    is_finder = isinstance(passport.card, FinderCard)
+    what = "frames" if is_finder else "crops"
+    table.add_row(
+        "finder" if is_finder else "model", f"{passport.card.name}, {passport.source}, {key.model_sha256[:12]}"
+    )
+    ranges = f", ranges of {what} {key.calibration_sha256[:12]}" if key.calibration_sha256 else ""
     table.add_row("precision", key.precision + ranges)
     table.add_row("runs on", machine(key))
-    table.add_row("batches", f"{profile.min_batch} to {profile.max_batch}, best at {profile.opt_batch}")
+    size = "" if key.input_px is None else ", frames of {1}×{0}".format(*key.input_px)
+    table.add_row("batches", f"{profile.min_batch} to {profile.max_batch}, best at {profile.opt_batch}{size}")
     table.add_row("built", f"{passport.built} in {passport.build_s:.1f} s by {passport.built_by}")
     table.add_row("file", f"{plan.engine.name}, {passport.engine_bytes:,} bytes, {passport.engine_sha256[:12]}")
     table.add_row("here", unfit(plan) or "fits this computer")
@@ -71,8 +78,15 @@ def show_plan(plan: Plan) -> None:
         show_parity(passport.parity, None)
 
 
-def show_parity(parity: Parity, crops: Crops | None) -> None:
+def show_parity(parity: Parity | FrameParity, crops: Crops | None) -> None:
     """Print a comparison, and which of `crops` changed their label."""
+    if isinstance(parity, Parity):
+        _show_flips(parity, crops)
+    else:
+        _show_changes(parity)
+
+
+def _show_flips(parity: Parity, crops: Crops | None) -> None:
     console = Console(highlight=False)
     console.print(
         f"{parity.candidate} against {parity.reference} on {parity.crops} crops: largest error {parity.max_error:.4f}, "
@@ -95,3 +109,14 @@ def show_parity(parity: Parity, crops: Crops | None) -> None:
         names = [crops.names[row] for row in parity.flipped[:_MAX_LISTED]]
         more = parity.flips - len(names)
         console.print("flipped: " + ", ".join(names) + (f" and {more} more" if more else ""))
+
+
+def _show_changes(parity: FrameParity) -> None:
+    before, after = parity.us_per_frame
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{parity.candidate} against {parity.reference} on {parity.frames} frames: largest error "
+        f"{parity.max_error:.4f}, mean {parity.mean_error:.5f}; of {parity.found} cells or boxes over the threshold "
+        f"{parity.changed} are found by one of the two only ({parity.change_share:.2%})"
+    )
+    console.print(f"{after:.0f} µs a frame, reference {before:.0f}: {before / after:.2f} ×")

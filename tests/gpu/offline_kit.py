@@ -153,6 +153,7 @@ def _is_there(path: Path, wheel: Wheel) -> bool:
 def _copy_suite(kit: Path, python: str) -> None:
     shutil.rmtree(kit / "tests", ignore_errors=True)
     shutil.copytree(_SUITE, kit / "tests" / "gpu", ignore=shutil.ignore_patterns(*_NOT_SENT))
+    shutil.copy(_SUITE.parent / "finder_files.py", kit / "tests")
     (kit / "tests" / "__init__.py").touch()  # so that no other package of this name comes first
     for path in ((_ROOT / "config.toml"), *(_SUITE / "kit").iterdir()):
         shutil.copy(path, kit)

@@ -13,6 +13,7 @@ from tests.gpu.correctness import measure_correctness
 from tests.gpu.cycles import measure_cycles
 from tests.gpu.engines import Backend, Refusal, Subject, prepare
 from tests.gpu.faults import measure_damage, measure_endings, measure_full_gpu
+from tests.gpu.finders import measure_finders
 from tests.gpu.idle import measure_idle
 from tests.gpu.latency import measure_latency
 from tests.gpu.machine import machine_facts
@@ -25,6 +26,7 @@ __all__ = ["FULL", "QUICK", "SECTIONS", "run_suite"]
 SECTIONS: Final = (
     Section("correctness", "Answers against ONNX Runtime on the CPU", measure_correctness),
     Section("latency", "Frame in memory to labels, 32 crops of 2048×1000", measure_latency),
+    Section("finders", "Finder files, frames of 512×256", measure_finders),
     Section("throughput", "Crops a second by batch", measure_throughput),
     Section("copies", "Share of copies between host and device", measure_copies),
     Section("damage", "Damaged files", measure_damage),

@@ -11,13 +11,15 @@ from pathlib import Path
 import cv2
 import pytest
 
-from engines import OnnxRuntimeEngine, read_card, shipped_model
+from engines import OnnxRuntimeEngine, read_card, read_finder_card, shipped_model
 from engines.build import BuildRequest, build
+from engines.frame_parity import FrameParity
 from engines.model import Precision
 from engines.parity import Parity
 from engines.plan import Passport, Plan
 from engines.plan_cache import PlanCache
 from tests.ensemble import draw_crops, write_ensemble
+from tests.finder_files import write_finder
 from tests.tiny import write_model
 
 ROOT = Path(__file__).parents[2]
@@ -264,3 +266,34 @@ def test_on_real_pictures_little_accuracy_is_lost(engine: Engine, data: Path, pr
     before, after = parity.accuracy
     assert before > 0.97
     assert after >= before - 0.002
+
+
+def test_a_finder_file_is_built_shown_and_compared_as_a_model_file_is(
+    engine: Engine, cache: PlanCache, pictures: Path, tmp_path: Path
+) -> None:
+    model = write_finder(tmp_path / "finder.onnx", facts={"threshold": 0.4})
+    done = engine("build", model, "--precision", "int8", *CPU, "--crops", pictures, "--out", tmp_path / "int8.onnx")
+    (plan,) = cache.plans()
+    assert isinstance(plan.passport.parity, FrameParity)
+    assert read_finder_card(tmp_path / "int8.onnx") == plan.passport.card
+    assert re.search(r"^finder +drawn-heatmap, ", done.stdout, re.MULTILINE)
+    assert "precision  int8, ranges of frames " in done.stdout
+    assert "are found by one of the two only" in done.stdout
+    assert f"{plan.folder.name[:12]}  drawn-heat" in engine("list").stdout
+    assert engine("inspect", plan.folder.name).stdout == done.stdout
+    compared = engine("compare", model, tmp_path / "int8.onnx", "--crops", pictures, "--json").stdout
+    parity = FrameParity.model_validate_json(compared)
+    assert (parity.frames, parity.candidate) == (60, "onnx_runtime CPUExecutionProvider int8")
+
+
+def test_a_finder_s_plan_for_another_machine_is_of_one_size(engine: Engine, cache: PlanCache, tmp_path: Path) -> None:
+    model = write_finder(tmp_path / "finder.onnx", "detector")
+    words = ("build", model, "--capability", "8.9")
+    assert refused(engine(*words, code=2)).endswith(
+        "a plan takes frames of one size: --input-px HEIGHT WIDTH, multiples of 8"
+    )
+    shown = engine(*words, "--input-px", "256", "512").stdout
+    (plan,) = cache.plans()
+    assert plan.passport.key.input_px == (256, 512)
+    assert plan.passport.key.profile.max_batch == 4
+    assert "batches    1 to 4, best at 1, frames of 512×256" in shown

@@ -20,11 +20,12 @@ from pydantic import ValidationError
 
 import shadowline
 from engines import ModelCard, read_card, shipped_model
+from engines.border import border_of
 from engines.build import BuildRequest, build, plan_key
 from engines.build_process import BuildProcess
 from engines.compile import compile_plan
 from engines.model import METADATA_KEY
-from engines.onnx_runtime import onnx_runtime_version
+from engines.onnx_file import onnx_runtime_version
 from engines.plan import ANY, Plan, Profile
 from engines.plan_cache import PlanCache
 from engines.tensor_rt import TensorRtEngine
@@ -195,7 +196,7 @@ def test_a_graph_without_the_novelty_of_its_card_is_not_compiled(tmp_path: Path)
     model, card = write_model(tmp_path / "plain.onnx"), ModelCard.model_validate(CARD | {"novelty_limit": 3.0})
     key = plan_key(request_of(model, tmp_path), card)
     with pytest.raises(EngineMismatch, match="no float32 output `novelty`"):
-        compile_plan(model, card, key, 64, tmp_path / "timing", lambda part, phase: None)
+        compile_plan(model, card.name, border_of(card), key, 64, tmp_path / "timing", lambda part, phase: None)
 
 
 def test_a_damaged_plan_is_built_again(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ OTHER: dict[str, object] = {
     "gpu": "NVIDIA A2",
     "capability": "8.6",
     "profile": Profile(max_batch=64),
+    "input_px": (256, 512),
 }
 
 
@@ -108,6 +109,18 @@ def test_a_plan_for_any_machine_fits_every_machine_of_its_capability(cache: Plan
 def test_who_takes_any_calibration_gets_what_is_there(cache: PlanCache) -> None:
     plan = add(cache)
     assert cache.find(KEY.model_copy(update={"calibration_sha256": ANY})).folder == plan.folder
+
+
+def test_who_takes_any_profile_and_size_gets_what_is_there(cache: PlanCache) -> None:
+    plan = add(cache, KEY.model_copy(update={"input_px": (256, 512), "profile": Profile(max_batch=64)}))
+    assert cache.find(KEY, but={"profile", "input_px"}).folder == plan.folder
+    with pytest.raises(EngineMismatch, match="profile is 1/8/64, must be"):
+        cache.find(KEY, but={"input_px"})
+
+
+def test_a_key_without_a_size_of_frames_keeps_the_folder_that_it_had_before_there_were_any() -> None:
+    before = KEY.model_dump_json(exclude={"input_px"})
+    assert KEY.digest == hashlib.sha256(before.encode()).hexdigest()[:24]
 
 
 def test_the_oldest_plans_give_way(cache: PlanCache) -> None:

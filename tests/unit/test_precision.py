@@ -12,11 +12,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from engines import ModelCard, OnnxRuntimeEngine, read_card, shipped_model
+from engines import FrameOnnxEngine, ModelCard, OnnxRuntimeEngine, read_card, read_finder_card, shipped_model
 from engines.model import METADATA_KEY
-from engines.precision import convert
+from engines.precision import convert, convert_finder
 from shadowline.errors import EngineError, EngineMismatch
 from tests.ensemble import draw_crops, make_ensemble, write_ensemble
+from tests.finder_files import write_finder
 
 FP32 = shipped_model().with_name("neu-compact-fp32.onnx")
 SHIPPED_SIDE = read_card(FP32).crop.size_px
@@ -387,3 +388,66 @@ def test_without_onnx_the_pip_line_is_named():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "MissingExtra: onnx is not installed: pip install 'shadowline[build]'" in done.stderr
+
+
+def frames(count, seed=0, sides=(64, 96)):
+    return [draw_crops(1, seed + number, sides[1])[:, :, : sides[0]] for number in range(count)]
+
+
+def found_by(path, picture):
+    with FrameOnnxEngine(path) as engine:
+        return dict(engine.run(picture))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("kind", ["heatmap", "anomaly", "detector"])
+def test_a_finder_file_finds_as_in_fp32(tmp_path, kind, precision):
+    source, target = write_finder(tmp_path / "source.onnx", kind), tmp_path / "target.onnx"
+    card = convert_finder(source, target, precision, frames(8))
+    facts = {"precision": precision, "made_from": sha256(source)}
+    assert card == read_finder_card(target) == read_finder_card(source).model_copy(update=facts)
+    onnx.checker.check_model(onnx.load(target, load_external_data=False), full_check=True)
+    (picture,) = frames(1, seed=99)
+    expected, answered = found_by(source, picture), found_by(target, picture)
+    tolerance = {"anomaly": 0.2}.get(kind, 0.02)
+    measured = "scores" if kind == "detector" else "heat"
+    assert np.abs(answered[measured] - expected[measured]).max() <= tolerance
+    assert {name: part.dtype for name, part in answered.items()} == {name: p.dtype for name, p in expected.items()}
+
+
+def test_int8_of_a_finder_runs_in_integers_but_for_first_and_last_layer(tmp_path):
+    source, target = write_finder(tmp_path / "source.onnx"), tmp_path / "int8.onnx"
+    convert_finder(source, target, "int8", frames(8))
+    runs = optimised(target, tmp_path)
+    assert runs.count("QLinearConv") == 1
+    assert runs.count("Conv") == 2
+
+
+def test_ranges_are_measured_on_frames_of_several_sizes(tmp_path):
+    source, target = write_finder(tmp_path / "source.onnx"), tmp_path / "int8.onnx"
+    convert_finder(source, target, "int8", frames(3) + frames(2, sides=(96, 96)))
+    (picture,) = frames(1, seed=99)
+    assert np.abs(found_by(target, picture)["heat"] - found_by(source, picture)["heat"]).max() <= 0.02
+
+
+UNUSABLE_FRAMES = {
+    "none": ([], "a few dozen: there are none"),
+    "crops": ([np.zeros((1, 1, 60, 60), np.uint8)], r"must be uint8 [N,1,H,W of multiples of 8]"),
+    "one of floats": ([*frames(1), np.zeros((1, 1, 64, 64), np.float32)], "frames are float32"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE_FRAMES)
+def test_int8_of_a_finder_without_usable_frames_is_refused(tmp_path, case):
+    source, target = write_finder(tmp_path / "source.onnx"), tmp_path / "int8.onnx"
+    given, words = UNUSABLE_FRAMES[case]
+    with pytest.raises(EngineError) as caught:
+        convert_finder(source, target, "int8", given)
+    assert str(caught.value).startswith(str(source))
+    assert words in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_classifier_is_no_finder_to_convert(tmp_path):
+    with pytest.raises(EngineMismatch, match=r"belongs in .engine. model"):
+        convert_finder(FP32, tmp_path / "int8.onnx", "int8", frames(1))
