@@ -20,7 +20,7 @@ from typing import Self
 
 from engines.gpu import find_gpus
 from shadowline.errors import StationError
-from station.archive import Archive
+from station.archive.archive import Archive
 from station.binding import refuse_strangers
 from station.calibrated import open_calibration, scale_of
 from station.camera import open_camera

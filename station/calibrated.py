@@ -8,14 +8,12 @@ from calibration import CalibrationStore, FlatField, Kind, Record
 from calibration.geometry import Geometry
 from shadowline.errors import CalibrationError
 from station.binding import find_calibration
-from station.config import CameraConfig, Config, RegionsConfig
+from station.config import CameraConfig, Config, FinderConfig, shadow_of
 from station.flat_field import open_flat_field
 from station.inspection_event import Scale
 from station.limit import open_limit
 
 __all__ = ["Calibrated", "calibration_id", "open_calibration", "scale_of"]
-
-_USED: tuple[Kind, ...] = ("flat-field", "geometry", "limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +22,13 @@ class Calibrated:
 
     flat_field: FlatField | None
     geometry: Geometry | None
-    regions: RegionsConfig
+    regions: FinderConfig
     records: tuple[Record, ...]
 
 
 def open_calibration(config: Config, camera: CameraConfig) -> Calibrated:
     """Return what `camera` uses. Raises `CalibrationError` for what is damaged or can't be its own."""
-    found = {kind: find_calibration(config, camera, kind) for kind in _USED}
+    found = {kind: find_calibration(config, camera, kind) for kind in _used(config)}
     return Calibrated(
         open_flat_field(config, camera),
         _open_geometry(config, camera, found["geometry"]),
@@ -49,6 +47,11 @@ def calibration_id(calibrated: Mapping[str, Calibrated]) -> str | None:
     """Return the first 12 digits of the SHA-256 of all that is in use; None where nothing is."""
     hashes = [record.sha256 for one in calibrated.values() for record in one.records]
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:12] if hashes else None
+
+
+def _used(config: Config) -> tuple[Kind, ...]:
+    """Return the kinds of calibration that are used: a limit, and the flat field in it, are for shadows alone."""
+    return ("geometry",) if shadow_of(config.regions) is None else ("flat-field", "geometry", "limit")
 
 
 def _open_geometry(config: Config, camera: CameraConfig, record: Record | None) -> Geometry | None:

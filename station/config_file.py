@@ -3,7 +3,7 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ _TAGS = {
     *("simulated", "replay", "aravis", "gentl", "basler", "opencv", "python"),
     *("onnx_runtime", "tensor_rt", "auto", "fake"),
     *("chunk", "modbus", "zeromq", "speed"),
+    *("shadow", "heatmap", "anomaly", "detector", "combine"),
 }
 """Names of union members, which pydantic puts into the place of a fault."""
 
@@ -45,12 +46,9 @@ def parse(values: dict[str, Any], path: Path) -> Config:
     try:
         return Config(**values)
     except ValidationError as error:
-        faults = [
-            _explain(fault, values, path)
-            for fault in error.errors(include_url=False)
-            if fault["type"] != "too_short" or "camera" not in values
-        ]
-        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+        faults = error.errors(include_url=False)
+        told = [_explain(fault, values, path) for fault in faults if not _follows(fault, faults)]
+        raise ConfigError("\n".join(dict.fromkeys(told))) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}; a list or table in a variable is written as JSON") from None
     finally:
@@ -65,6 +63,14 @@ def _refuse_unknown_variables() -> None:
         if table not in Config.model_fields:
             known = ", ".join(Config.model_fields)
             raise ConfigError(f"environment {variable}: no table [{table}]; there are {known}")
+
+
+def _follows(fault: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
+    """Tell whether a list is too short only because what stands in it has faults."""
+    place = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place for other in faults if other is not fault
+    )
 
 
 def _explain(fault: ErrorDetails, values: dict[str, Any], path: Path) -> str:
@@ -88,8 +94,9 @@ def name_place(place: list[int | str]) -> str:
     if not place:
         return ""
     table, keys = f"[{place[0]}]", place[1:]
-    if place[0] == "camera" and keys and isinstance(keys[0], int):
-        table, keys = f"[[camera]] number {keys[0] + 1}", keys[1:]
+    for depth, name in ((1, "camera"), (2, "regions.finders")):
+        if ".".join(map(str, place[:depth])) == name and isinstance(number := (*place, "")[depth], int):
+            table, keys = f"[[{name}]] number {number + 1}", place[depth + 1 :]
     return f"{table} {'.'.join(map(str, keys))}".strip()
 
 

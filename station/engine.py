@@ -7,10 +7,11 @@ from typing import assert_never
 from engines import Engine, FakeEngine, OnnxRuntimeEngine, read_card, shipped_model
 from engines.build import BuildRequest, plan_key
 from engines.model import Precision
-from engines.onnx_runtime import Provider, has_provider
+from engines.onnx_file import Provider, has_provider
 from engines.plan import Plan, Profile
 from engines.plan_cache import PlanCache, default_cache
-from engines.tensor_rt import TensorRtEngine, require_pycuda
+from engines.plan_session import require_pycuda
+from engines.tensor_rt import TensorRtEngine
 from shadowline.errors import EngineError, EngineMismatch, MissingExtra
 from station.config import (
     AutoEngineConfig,

@@ -16,6 +16,7 @@ __all__ = [
     "CoverageEvent",
     "DefectRecord",
     "EngineRecord",
+    "FinderRecord",
     "Heartbeat",
     "InspectionEvent",
     "JournalRecord",
@@ -42,6 +43,18 @@ __all__ = [
 CameraState: TypeAlias = Literal["starting", "online", "degraded", "offline", "ended"]
 
 
+class FinderRecord(msgspec.Struct, frozen=True, gc=False):
+    """A finder file in use."""
+
+    name: str
+    """As in `found_by` of what it found."""
+    kind: Literal["heatmap", "anomaly", "detector"]
+    sha256: str
+    """First 12 digits of the SHA-256 of the file."""
+    threshold: float
+    """What counted as found, from 0 to 1."""
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Whose results these are; the same in every message of one run of the station."""
 
@@ -54,6 +67,8 @@ class Origin(msgspec.Struct, frozen=True):
     """First 12 digits of the SHA-256 of the configuration in force."""
     calibration: str | None = None
     """First 12 digits of the SHA-256 of all calibrations in use, where there are any."""
+    finders: tuple[FinderRecord, ...] = ()
+    """The finder files that looked for regions; shadows are found without one."""
 
 
 class DefectRecord(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +80,7 @@ class DefectRecord(msgspec.Struct, frozen=True, gc=False):
     """x, y, width, height."""
     area_px: int
     depth: float
-    """Mean grey levels beyond the limit; negative is darker than the surface."""
+    """Mean grey levels beyond the limit, negative is darker than the surface; of heat beyond a threshold in 255ths."""
     novelty: float | None = None
     """How little it is like the training crops, on the model's own scale; null from a model that does not tell."""
     position_mm: tuple[float, float] | None = None
@@ -75,6 +90,10 @@ class DefectRecord(msgspec.Struct, frozen=True, gc=False):
     box_mm: tuple[float, float, float, float] | None = None
     """x across and y along from the first row, width and length, by the camera's geometry."""
     area_mm2: float | None = None
+    found_by: str = "shadow"
+    """Who found it, several by `+`; those with a file are in `origin.finders`."""
+    score: float = 1.0
+    """How sure they are that there is something, 0 to 1; 1 where they do not say, as for shadows."""
 
 
 class PositionRecord(msgspec.Struct, frozen=True, gc=False):

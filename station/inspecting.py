@@ -9,13 +9,22 @@ from dataclasses import replace
 import msgspec
 
 from shadowline.errors import CalibrationError, ConfigError, StationError
-from station.archive import Archive, refuse_strangers
+from station.archive.archive import Archive
+from station.archive.selection import refuse_strangers
 from station.calibrated import Calibrated, calibration_id
 from station.clock import Clock
-from station.config import Config, FakeEngineConfig
+from station.config import Config, FakeEngineConfig, name_of, parts_of
 from station.coverage import Coverage, Span
 from station.engine import OpenEngine, open_engine
-from station.event import CoverageEvent, EngineRecord, InspectionEvent, ModelAction, ModelEvent, Origin
+from station.event import (
+    CoverageEvent,
+    EngineRecord,
+    FinderRecord,
+    InspectionEvent,
+    ModelAction,
+    ModelEvent,
+    Origin,
+)
 from station.frame import Frame, InvalidReason
 from station.frame_queue import FrameQueue
 from station.inspection import Inspection
@@ -27,7 +36,7 @@ from station.model import Model
 from station.models import Models
 from station.optics import Optics
 from station.outbox import Outbox
-from station.regions import open_finder
+from station.regions import FrameEngines, RegionFinder, open_finder, reopen_finder
 from station.trial import make_model
 from station.verdict import Verdict
 
@@ -44,6 +53,7 @@ class Inspecting:
 
     models: Models
     opened: OpenEngine
+    _engines: FrameEngines
 
     def __init__(
         self,
@@ -82,18 +92,25 @@ class Inspecting:
     def run(self, ready: Callable[[], None]) -> None:
         """Inspect until the queue is closed and empty, then free the models."""
         config = self._config
-        with closing(self._queue), closing(open_engine(config.engine, config.swap)) as opened:
-            self.opened = opened
-            live = make_model(opened.engine, config, opened.why)
+        with (
+            closing(self._queue),
+            FrameEngines(config.swap.cache) as engines,
+            closing(open_engine(config.engine, config.swap)) as opened,
+        ):
+            self.opened, self._engines = opened, engines
+            finders = {
+                name: open_finder(one.regions, one.flat_field, engines) for name, one in self._calibrated.items()
+            }
+            live = make_model(opened.engine, config, engines.labels(config.regions), opened.why)
             refuse_strangers(config.archive, live.judge.labels)
             reserve = self._make_reserve(live)
-            finders = {name: open_finder(one.regions, one.flat_field) for name, one in self._calibrated.items()}
             inspector = Inspector(
                 finders, live, config.station.budget_ms, self._clock, reserve=reserve, check=self._check_size
             )
             self.models = Models(live, None, config.swap.recent_crops, reserve)
             with closing(self.models):
                 self._name(live)
+                self._name_finders()
                 ready()
                 self._work(inspector)
                 self._end_coverage()
@@ -124,7 +141,8 @@ class Inspecting:
             return live
         if self.opened.reserve is None:
             return None
-        return make_model(self.opened.reserve, self._config, "the engines before it failed")
+        why = "the engines before it failed"
+        return make_model(self.opened.reserve, self._config, live.judge.finders, why)
 
     def _work(self, inspector: Inspector) -> None:
         settled = self.opened.settled
@@ -193,14 +211,25 @@ class Inspecting:
 
     def _adopt(self, inspector: Inspector, config: Config, adopted: Future[None]) -> None:
         try:
+            finders = self._reopen(inspector, config)
             self.models.judge_by(config.verdict)
         except ConfigError as fault:
             adopted.set_exception(fault)
             return
         self._config = config
+        inspector.finders = finders
         inspector.budget_ms = config.station.budget_ms
         self.origin = msgspec.structs.replace(self.origin, config=config.sha256[:12])
+        self._name_finders()
         adopted.set_result(None)
+
+    def _reopen(self, inspector: Inspector, config: Config) -> Mapping[str, RegionFinder]:
+        """Return the finders by `config`: the same ones, unless a threshold of `[regions]` changed."""
+        if config.regions == self._config.regions:
+            return inspector.finders
+        return {
+            name: reopen_finder(finder, config.regions, self._engines) for name, finder in inspector.finders.items()
+        }
 
     def _settle(self, inspection: Inspection) -> InspectionEvent:
         """Enter the inspection in the ledger, send its event and return it."""
@@ -236,10 +265,21 @@ class Inspecting:
     def _name(self, model: Model) -> None:
         """Let events, heartbeat and metrics name the model in use."""
         engine = model.engine
-        self.engine = EngineRecord(engine.name, engine.card.labels, engine.sha256, model.why)
+        self.engine = EngineRecord(engine.name, model.judge.labels, engine.sha256, model.why)
         self.origin = msgspec.structs.replace(self.origin, model=model.title)
         self._metrics.set_engine(self.engine, self.opened.stands_in(engine))
         logger.info("regions are named by %s on %s: %s", model.title, engine.name, model.why)
+
+    def _name_finders(self) -> None:
+        """Let events and metrics name the finder files in use."""
+        opened = self._engines.all_of(self._config.regions)
+        records = [
+            FinderRecord(one.name, one.engine.card.kind, one.engine.sha256[:12], one.threshold) for one in opened
+        ]
+        self.origin = msgspec.structs.replace(self.origin, finders=tuple(records))
+        self._metrics.set_finders([name_of(part) for part in parts_of(self._config.regions)])
+        for one in opened:
+            logger.info("%s finds regions by %s, threshold %g", one.name, one.title, one.threshold)
 
     def report(self, action: ModelAction, model: str, detail: str) -> None:
         """Send what happens to a model. Inspect and swap thread."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from station.frame import Frame, Missing
 from station.verdict import Defect, Verdict
 
-__all__ = ["Inspection", "Stages"]
+__all__ = ["Asked", "Inspection", "Stages"]
 
 
 @dataclass(slots=True)
@@ -23,12 +23,24 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the network was asked of one frame, and what it said: crops uint8 [n,1,S,S], boxes int32 [n,4], labels [n].
+
+    The crops are valid until the next frames are inspected. Regions that a finder names by itself are not among them.
+    """
+
+    crops: NDArray[np.uint8]
+    boxes: NDArray[np.int32]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """One frame's result. `about` keeps the frame's record, not its picture, which is given back.
 
     `reason` names the labels that reject or why the frame is invalid; `detail` is for people.
-    `latency_ns` runs from capture to decision; `late` says that it passed the budget. `crops` uint8 [n,1,S,S] are those
-    of the defects, valid until the next frames are inspected.
+    `latency_ns` runs from capture to decision; `late` says that it passed the budget. `asked` is None where the network
+    had nothing to name.
     """
 
     about: Frame | Missing
@@ -40,4 +52,4 @@ class Inspection:
     defects: tuple[Defect, ...] = ()
     stages: Stages = field(default_factory=Stages)
     detail: str = ""
-    crops: NDArray[np.uint8] | None = None
+    asked: Asked | None = None

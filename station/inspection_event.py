@@ -104,6 +104,8 @@ def _record(defect: Defect, box_mm: Box | None, position: Position | None, scale
         defect.goes_on,
         box_mm,
         None if box_mm is None else round(defect.area_px * box_mm[2] * box_mm[3] / (width * height), 3),
+        defect.found_by,
+        defect.score if defect.score == 1 else round(defect.score, 4),
     )
 
 

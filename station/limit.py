@@ -8,7 +8,7 @@ from calibration import Record
 from calibration.limit import Choice
 from shadowline.errors import CalibrationError
 from station.binding import find_calibration
-from station.config import CameraConfig, Config, RegionsConfig
+from station.config import CameraConfig, Config, FinderConfig, RegionsConfig, shadow_of, with_shadow
 
 __all__ = ["LimitSettings", "Per", "open_limit"]
 
@@ -16,6 +16,7 @@ Per: TypeAlias = Literal["metre", "frame"]
 
 _CHOSEN = frozenset({"noise_sigmas", "min_area_px", "polarity"})
 """What a limit replaces in `[regions]`; all other keys must be as they were when it was chosen."""
+_NO_SETTING = frozenset({"type"})
 
 
 class LimitSettings(BaseModel):
@@ -46,16 +47,17 @@ class LimitSettings(BaseModel):
         )
 
 
-def open_limit(config: Config, camera: CameraConfig) -> RegionsConfig:
+def open_limit(config: Config, camera: CameraConfig) -> FinderConfig:
     """Return the finder's settings of `camera`: `[regions]`, with its calibrated limit where it has one.
 
-    Raises `CalibrationError` for a limit that was chosen with other settings, or with a flat field that is not there.
+    The limit is that of the shadows; where none are sought it is not used. Raises `CalibrationError` for a limit that
+    was chosen with other settings, or with a flat field that is not there.
     """
-    record = find_calibration(config, camera, "limit")
-    if record is None:
+    record, shadow = find_calibration(config, camera, "limit"), shadow_of(config.regions)
+    if record is None or shadow is None:
         return config.regions
     limit = _read(record)
-    now = _others(config.regions)
+    now = _others(shadow)
     differ = [
         f"{key} {limit.regions.get(key)}, not {value}" for key, value in now.items() if limit.regions.get(key) != value
     ]
@@ -67,12 +69,13 @@ def open_limit(config: Config, camera: CameraConfig) -> RegionsConfig:
             "run station calibrate limit again"
         )
     sigmas = limit.noise_sigmas
-    chosen = {"noise_sigmas": sigmas[0] if len(sigmas) == 1 else sigmas}
-    return config.regions.model_copy(update=chosen | {"min_area_px": limit.min_area_px, "polarity": limit.polarity})
+    chosen: dict[str, Any] = {"noise_sigmas": sigmas[0] if len(sigmas) == 1 else sigmas}
+    chosen |= {"min_area_px": limit.min_area_px, "polarity": limit.polarity}
+    return with_shadow(config.regions, shadow.model_copy(update=chosen))
 
 
 def _others(regions: RegionsConfig) -> dict[str, Any]:
-    return regions.model_dump(mode="json", exclude=set(_CHOSEN))
+    return regions.model_dump(mode="json", exclude=set(_CHOSEN | _NO_SETTING))
 
 
 def _read(record: Record) -> LimitSettings:

@@ -15,10 +15,9 @@ from engines.model import CropCut
 from station.config import VerdictConfig
 from station.crops import cut_crops
 from station.frame import Frame
-from station.inspection import Inspection
+from station.inspection import Asked, Inspection
 from station.inspector import Inspector
 from station.model import Model
-from station.verdict import Judge
 
 __all__ = ["Models", "Sample", "Watch"]
 
@@ -98,7 +97,7 @@ class Models:
         """
         with self._changed:
             models = [model for model in (self.live, self.previous, self._reserve) if model is not None]
-            judges = [Judge(rules, model.engine.card) for model in models]
+            judges = [model.judge.by(rules) for model in models]
             for model, judge in zip(models, judges, strict=True):
                 model.judge = judge
 
@@ -115,20 +114,20 @@ class Models:
 
     def observe(self, frame: Frame, inspection: Inspection, inspector: Inspector) -> None:
         """Keep crops and figures of an inspected frame; its picture is still there. Inspect thread."""
-        defects, watch, model = inspection.defects, self._watch, inspector.model
+        asked, watch, model = inspection.asked, self._watch, inspector.model
         sample = None
-        if inspection.crops is not None and defects and (self._max_recent or watch):
-            sample = Sample(inspection.crops.copy(), tuple(one.label for one in defects))
+        if asked is not None and (self._max_recent or watch):
+            sample = Sample(asked.crops.copy(), asked.labels)
             self._remember(sample)
         if watch is None:
             return
         watch.frames += 1
         watch.late += inspection.late
-        watch.crops += len(defects)
+        watch.crops += len(asked.labels) if asked else 0
         watch.classify_ns += inspection.stages.classify_ns
-        if sample and watch.cut and len(watch.samples) < _SAMPLES:
+        if asked and sample and watch.cut and len(watch.samples) < _SAMPLES:
             if watch.cut != model.engine.card.crop:
-                sample = Sample(_cut(frame, inspection, watch.cut), sample.labels)
+                sample = Sample(_cut(frame, asked, watch.cut), sample.labels)
             watch.samples.append(sample)
         with self._changed:
             self._changed.notify_all()
@@ -211,9 +210,9 @@ class Models:
             self._recent_count -= len(self._recent.popleft().labels)
 
 
-def _cut(frame: Frame, inspection: Inspection, cut: CropCut) -> NDArray[np.uint8]:
-    boxes = np.array([defect.box_px for defect in inspection.defects], np.int32)
-    return cut_crops(frame.image, boxes, cut, np.empty((len(boxes), 1, cut.size_px, cut.size_px), np.uint8))
+def _cut(frame: Frame, asked: Asked, cut: CropCut) -> NDArray[np.uint8]:
+    room = np.empty((len(asked.boxes), 1, cut.size_px, cut.size_px), np.uint8)
+    return cut_crops(frame.image, asked.boxes, cut, room)
 
 
 def _join(samples: Sequence[Sample]) -> Sample:

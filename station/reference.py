@@ -75,16 +75,24 @@ def _docs_of(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _describe_table(path: str, of: Schema, whole: Schema, told: set[str]) -> Iterator[str]:
-    """Yield the section of the table at `path` and, below it, those of its kinds and of the tables in it, once."""
+    """Yield the section of the table at `path` and, below it, those of its kinds and of the tables in it, once.
+
+    `told` holds the paths, and the kinds, that have a section.
+    """
     kinds = [_follow(kind, whole) for kind in _kinds(of)]
     if path in told or "properties" not in kinds[0]:
         return
     told.add(path)
     title = f"[[{path}]]" if of.get("type") == "array" else f"[{path}]"
+    if len(kinds) > 1 and all(kind["title"] in told for kind in kinds):
+        yield f"{'#' * min(4, path.count('.') + 2)} `{title}`\n"
+        yield f"Each with the keys of its type: {', '.join(map(_kind_name, kinds))}.\n"
+        return
     shared = _shared(kinds)
     yield f"{'#' * min(4, path.count('.') + 2)} `{title}`\n"
     yield from _section(kinds[0] if len(kinds) == 1 else {**kinds[0], **shared}, path, whole, told)
     for kind in kinds if len(kinds) > 1 else ():
+        told.add(kind["title"])
         own = {key: value for key, value in kind["properties"].items() if key not in shared["properties"]}
         yield f"**{_kind_name(kind)}** {_clean(kind.get('description', ''))}\n"
         yield from _section({**kind, "properties": own, "description": ""}, path, whole, told)

@@ -15,9 +15,18 @@ ReloadOutcome: TypeAlias = Literal["taken", "refused"]
 Key: TypeAlias = tuple[int | str, ...]
 
 _MISSING: Final = object()
+_ANY: Final = "*"
+"""Any number in a list of tables."""
 
 _SAFE: Final[tuple[Key, ...]] = (
     ("station", "budget_ms"),
+    ("regions", "threshold"),
+    ("regions", "low"),
+    ("regions", "high"),
+    ("regions", "merge_iou"),
+    ("regions", "finders", _ANY, "threshold"),
+    ("regions", "finders", _ANY, "low"),
+    ("regions", "finders", _ANY, "high"),
     ("verdict",),
     ("swap", "max_flip_share"),
     ("swap", "max_disagreement"),
@@ -28,6 +37,8 @@ _SAFE: Final[tuple[Key, ...]] = (
     ("swap", "max_late_share"),
 )
 """Keys, or tables with all of theirs, that are only read: nothing was opened, sized or learnt by them."""
+_TABLES: Final[tuple[Key, ...]] = (("camera",), ("regions", "finders"))
+"""Lists of tables, of which single keys may change."""
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
@@ -36,10 +47,14 @@ def changed_keys(old: Config, new: Config) -> list[str]:
     Raises `ConfigError` that names those which need a restart.
     """
     changed = list(_differences(old.model_dump(), new.model_dump()))
-    unsafe = [name_place(list(key)) for key in changed if not any(key[: len(safe)] == safe for safe in _SAFE)]
+    unsafe = [name_place(list(key)) for key in changed if not any(_begins(key, safe) for safe in _SAFE)]
     if unsafe:
         raise ConfigError(f"{', '.join(unsafe)}: a change of that needs a restart")
     return [name_place(list(key)) for key in changed]
+
+
+def _begins(key: Key, safe: Key) -> bool:
+    return len(key) >= len(safe) and all(one in (_ANY, other) for one, other in zip(safe, key, strict=False))
 
 
 def _differences(old: Any, new: Any, place: Key = ()) -> Iterator[Key]:
@@ -47,7 +62,7 @@ def _differences(old: Any, new: Any, place: Key = ()) -> Iterator[Key]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
             yield from _differences(old.get(key, _MISSING), new.get(key, _MISSING), (*place, key))
-    elif isinstance(old, tuple) and isinstance(new, tuple) and place == ("camera",):
+    elif isinstance(old, tuple) and isinstance(new, tuple) and place in _TABLES:
         yield from _differences(dict(enumerate(old)), dict(enumerate(new)), place)
     elif old != new:
         yield place

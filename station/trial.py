@@ -16,6 +16,7 @@ from shadowline.errors import EngineError
 from station.config import Config
 from station.model import Model
 from station.models import Sample
+from station.regions import FinderLabels
 from station.sample_crops import read_crops
 from station.verdict import Judge
 
@@ -24,13 +25,14 @@ __all__ = ["disagreements", "draw_crops_apart", "make_model"]
 _BATCH: Final = 32
 
 
-def make_model(engine: Engine, config: Config, why: str) -> Model:
+def make_model(engine: Engine, config: Config, finders: FinderLabels, why: str) -> Model:
     """Return an entered engine with its judge, and how well it names the golden set where there is one.
 
-    Raises `ConfigError` when a rule or floor of the configuration names a label that the model does not know, and for a
-    novelty limit where the model has none.
+    `finders` are the labels that the line's finders give by themselves. Raises `ConfigError` when a rule or floor of
+    the configuration names a label that nobody gives, for a novelty limit where the model has none, and when a finder
+    gives a label that nobody judges.
     """
-    judge = Judge(config.verdict, engine.card)
+    judge = Judge(config.verdict, engine.card, finders)
     return Model(engine, judge, why, _golden_share(engine, config.swap.golden))
 
 

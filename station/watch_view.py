@@ -165,7 +165,7 @@ class View:
     def _defects(self) -> Table:
         counts = "  ".join(f"{label} {count}" for label, count in self.labels.most_common())
         table = Table(expand=True, box=None, pad_edge=False, caption=f"since this view began: {counts}")
-        for name in ("camera", "frame", "defect", "confidence", "box px", "area px", "depth"):
+        for name in ("camera", "frame", "defect", "confidence", "box px", "area px", "depth", "found by"):
             table.add_column(name)
         for event, index in reversed(self.defects):
             defect = event.defects[index]
@@ -178,6 +178,7 @@ class View:
                 f"{w}×{h} at {x},{y}",
                 str(defect.area_px),
                 f"{defect.depth:+.0f}",
+                defect.found_by,
             )
         return table
 

@@ -13,7 +13,7 @@ from shadowline.errors import StationError
 from station.config import RegionsConfig
 from station.regions import Regions, ShadowFinder
 
-__all__ = ["draw_strip", "measure_regions"]
+__all__ = ["Times", "draw_strip", "measure_regions", "time_steps"]
 
 _HEIGHT: Final = 1000
 _WIDTH: Final = 2048
@@ -22,6 +22,7 @@ _COLUMNS, _ROWS = 25, 12  # places for defects, far enough apart not to merge
 _ROUNDS: Final = 15
 
 Times: TypeAlias = dict[str, list[NDArray[np.float64]]]
+"""Microseconds of each step, a round an array."""
 
 
 def draw_strip(count: int, seed: int = 1) -> NDArray[np.uint8]:
@@ -64,12 +65,12 @@ def measure_regions(rounds: int = _ROUNDS) -> dict[str, Any]:
     times: Times = {}
     try:
         for _ in range(rounds):
-            _time(times, "memcpy", lambda: np.copyto(target, images[0]), 32)
+            time_steps(times, "memcpy", lambda: np.copyto(target, images[0]), 32)
             for count in _COUNTS:
                 image, finder = images[count], finders[count]
-                _time(times, f"find {count}", partial(_step, finder, image), config.update_every_frames)
-                _time(times, f"opencv {count}", lambda i=image: _opencv_chain(i, limit), 1)  # type: ignore[misc]
-            _time(times, "worst", lambda: worst_finder.find(worst_image), 1)
+                time_steps(times, f"find {count}", partial(_step, finder, image), config.update_every_frames)
+                time_steps(times, f"opencv {count}", lambda i=image: _opencv_chain(i, limit), 1)  # type: ignore[misc]
+            time_steps(times, "worst", lambda: worst_finder.find(worst_image), 1)
     finally:
         cv2.setNumThreads(threads)
     for count, finder in finders.items():
@@ -94,7 +95,7 @@ def _opencv_chain(image: NDArray[np.uint8], limit: NDArray[np.uint8]) -> int:
     return int(cv2.connectedComponentsWithStats(opened)[0])
 
 
-def _time(times: Times, name: str, step: Callable[[], object], repeats: int) -> None:
+def time_steps(times: Times, name: str, step: Callable[[], object], repeats: int) -> None:
     """Append the microseconds of `repeats` steps, one by one, as a round of `name`."""
     ticks_ns = [time.perf_counter_ns()]
     for _ in range(repeats):

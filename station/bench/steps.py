@@ -90,6 +90,7 @@ def time_overhead() -> float:
         FakeEngine(("defect",)) as engine,
     ):
         metrics.set_engine(EngineRecord(engine.name, engine.card.labels, engine.sha256))
+        metrics.set_finders(["shadow"])
         step = _one_frame(clock, queue, ledger, outbox, metrics, sink, image, engine)
         return round(median_us(step, 5000), 1)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from station.bench.calibration import measure_calibration
 from station.bench.cameras import measure_cameras
 from station.bench.delivery import measure_delivery
+from station.bench.finders import measure_finders
 from station.bench.line import measure_flood, measure_paced, run_user_script
 from station.bench.regions import measure_regions
 from station.bench.steps import time_classify, time_event, time_overhead
@@ -25,14 +26,18 @@ _SCRIPT_REGIONS = (3, 30)
 _SCRIPT = Path(__file__).parents[2] / "tests" / "benchmarks" / "user_script.py"
 
 
-def measure() -> dict[str, Any]:
+def measure(finder: Path | None = None) -> dict[str, Any]:
     """Return every figure; microseconds, milliseconds and frames a second as the keys say.
 
-    `user_script` is empty where its script or torch is missing: it needs a checkout and the extra `bench`.
+    `finders` is there when a finder file is given. `user_script` is empty where its script or torch is missing: it
+    needs a checkout and the extra `bench`.
     """
     progress = Console(stderr=True)
     progress.print("regions …")
     figures = measure_regions()
+    if finder is not None:
+        progress.print("the finder file, alone and beside the shadows …")
+        figures["finders"] = measure_finders(finder)
     progress.print("network, events, overhead …")
     figures |= {"classify": time_classify(), "event_us": time_event(), "overhead_us": time_overhead()}
     figures |= {"pipeline": {}, "user_script": {}}
@@ -88,6 +93,7 @@ def show(figures: dict[str, Any]) -> None:
         line.add_row(regions, *(str(one[key]) for key in ("fps", "p50_ms", "p99_ms", "invalid", "late")))
     console.print(steps, line)
     for key in (
+        *(["finders"] if "finders" in figures else []),
         "memcpy_us",
         "worst_mask_ms",
         "classify",

@@ -54,13 +54,17 @@ def _station(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def _mount_groups(words: list[str]) -> None:
-    """Mount the groups of other packages (`station train …`) by entry point, and load only the one that is called.
+    """Mount the commands of other packages (`station train …`) by entry point, and load only the one that is called.
 
     `install` writes completion for all of them.
     """
-    for group in entry_points(group="station.commands"):
-        if not words or words[0].startswith("-") or words[0] in (group.name, "install"):
-            app.add_typer(group.load(), name=group.name)
+    for entry in entry_points(group="station.commands"):
+        if not words or words[0].startswith("-") or words[0] in (entry.name, "install"):
+            found = entry.load()
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=entry.name)
+            else:
+                app.command(entry.name)(found)
 
 
 def main() -> None:

@@ -15,13 +15,13 @@ from rich.console import Console
 
 from calibration import Binding, Record
 from calibration.limit import Choice, Counts, choose, suspects
-from shadowline.errors import CalibrationError
+from shadowline.errors import CalibrationError, ConfigError
 from station.binding import binding_of, camera_named, open_store
 from station.command.calibrate_limit_frames import Shown, known_defects, of_camera, of_folder
 from station.command.calibrate_limit_view import curve_table, draw_curve, sum_up
 from station.command.camera_feed import CameraName, feed_of
 from station.command.options import AsJson, ConfigFile
-from station.config import CameraConfig
+from station.config import CameraConfig, shadow_of
 from station.config_file import load
 from station.flat_field import open_flat_field
 from station.frame import Image
@@ -65,7 +65,10 @@ def limit(
     store, camera = open_store(settings), camera_named(settings, name)
     per, rate = _asked(per_metre, per_frame, camera)
     wanted = {"polarity": polarity, "min_area_px": min_area}
-    regions = settings.regions.model_copy(update={key: value for key, value in wanted.items() if value is not None})
+    shadow = shadow_of(settings.regions)
+    if shadow is None:
+        raise ConfigError(f"[regions] type {settings.regions.type} seeks no shadows: there is no limit to choose")
+    regions = shadow.model_copy(update={key: value for key, value in wanted.items() if value is not None})
     flat_field = open_flat_field(settings, camera.model_copy(update={"overlap_rows": 0}))
     pitch_mm = camera.pitch_mm if per == "metre" else None
     make = partial(Sweep, regions, flat_field, zones)

@@ -1,28 +1,33 @@
 """`station check`: validate the configuration, open model and calibration, and say what the station would do."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from station.archive import refuse_strangers
+from station.archive.selection import refuse_strangers
 from station.calibrated import open_calibration
 from station.command.options import ConfigFile
 from station.config import (
     AravisConfig,
     BaslerConfig,
     CameraConfig,
+    CombineConfig,
     Config,
+    GenicamBase,
     GenTlConfig,
     OpenCvConfig,
     PythonCameraConfig,
     ReplayConfig,
     SimulatedConfig,
+    shadow_of,
 )
 from station.config_file import load
 from station.engine import OpenEngine, open_engine
 from station.metrics.server import open_guards
+from station.regions import FrameEngines, open_finder
 from station.security.roster import Roster
 from station.security.survey import survey
 from station.verdict import Judge
@@ -35,13 +40,15 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
     settings = load(config)
     console = Console(highlight=False, soft_wrap=True)
     open_guards(settings.metrics)
-    with closing(open_engine(settings.engine, settings.swap)) as opened:
-        engine = opened.engine
-        judge = Judge(settings.verdict, engine.card)
+    with (
+        FrameEngines(settings.swap.cache) as engines,
+        closing(open_engine(settings.engine, settings.swap)) as opened,
+    ):
+        judge = Judge(settings.verdict, opened.engine.card, engines.labels(settings.regions))
         refuse_strangers(settings.archive, judge.labels)
         for camera in settings.camera:
-            open_calibration(settings, camera)
-        _explain(console, settings, opened, judge)
+            open_finder(open_calibration(settings, camera).regions, None, engines)
+        _explain(console, settings, opened, judge, engines)
     console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
 
 
@@ -61,7 +68,42 @@ def _source(camera: CameraConfig) -> str:
             return f", {camera.factory}"
 
 
-def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge) -> None:
+def _frame_shape(camera: CameraConfig) -> tuple[int, int] | None:
+    """Return height and width of its frames, as far as the configuration tells."""
+    height, width = None, None
+    match camera:
+        case SimulatedConfig() | OpenCvConfig():
+            height, width = camera.height_px, camera.width_px
+        case GenicamBase():
+            height, width = camera.sfnc.height_px, camera.sfnc.width_px
+        case _:
+            pass
+    return None if height is None or width is None else (height + camera.overlap_rows, width)
+
+
+def _explain_finders(config: Config, engines: FrameEngines) -> Iterator[str]:
+    """Yield what `[regions]` does, the shadows first, then each finder file."""
+    if (shadow := shadow_of(config.regions)) is not None:
+        yield f"shadow: {shadow.polarity}, background from {shadow.background}"
+    for one in engines.all_of(config.regions):
+        card = one.engine.card
+        takes = "any size" if card.input_px is None else "{1}×{0} px".format(*card.input_px)
+        yield f"{one.name}: {card.name}, {card.kind}, {card.precision}, takes {takes}, {one.engine.sha256[:12]}"
+        yield f"on {one.engine.name}; found beyond {one.threshold:g}; scale {one.scale[0]:g}×{one.scale[1]:g}"
+        yield f"labels: {', '.join(card.labels) or 'none'}; naming: {one.config.naming}"
+        for camera in config.camera:
+            if (shape := _frame_shape(camera)) is not None:
+                tiling = one.tiling(shape)
+                height, width = tiling.tile_px
+                tiles = "1 tile" if tiling.count == 1 else f"{tiling.count} tiles"
+                yield f"a frame of {camera.name}, {shape[1]}×{shape[0]}, is {tiles} of {width}×{height}"
+        if card.not_for:
+            yield f"not for: {card.not_for}"
+    if isinstance(config.regions, CombineConfig):
+        yield f"combined: one region where boxes overlap by {config.regions.merge_iou:g}"
+
+
+def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge, engines: FrameEngines) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
     for camera in config.camera:
@@ -74,7 +116,8 @@ def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge)
         table.add_row("", f"offline {silence}, opened again every {camera.reconnect_s:g} s and more")
     if config.line.encoder is not None:
         table.add_row("line", f"positions by {config.line.encoder.type}")
-    table.add_row("regions", f"{config.regions.polarity}, background from {config.regions.background}")
+    for number, words in enumerate(_explain_finders(config, engines)):
+        table.add_row("" if number else "regions", words)
     engine = opened.engine
     card = engine.card
     table.add_row("model", f"{card.name}, {card.precision}, {card.crop.size_px} px crops, {engine.sha256[:12]}")

@@ -17,14 +17,15 @@ from shadowline.errors import ConfigError
 from station.camera.pictures import list_pictures, read_picture
 from station.clock import HostClock
 from station.command.options import AsJson
-from station.config import Config, RegionsConfig, SimulatedConfig
+from station.config import Config, RegionsConfig, SimulatedConfig, shadow_of, with_shadow
 from station.config_file import load
 from station.crops import cut_crops, whole_image
 from station.engine import open_engine
 from station.frame import Frame, Image, InvalidReason
 from station.inspector import Inspector
 from station.model import Model
-from station.regions import open_finder
+from station.regions import FrameEngines, open_finder
+from station.regions.base import SHADOW
 from station.verdict import Defect, Judge, Verdict
 
 __all__ = ["TEXTURE", "inspect"]
@@ -60,6 +61,7 @@ class _Result:
     defects: tuple[Defect, ...] = ()
     probabilities: dict[str, float] | None = None
     novelty: float | None = None
+    detail: str = ""
 
     @property
     def best(self) -> tuple[str | None, float | None]:
@@ -81,6 +83,8 @@ class _Result:
                     "box_px": list(defect.box_px),
                     "area_px": defect.area_px,
                     "novelty": _rounded(defect.novelty),
+                    "found_by": defect.found_by,
+                    "score": round(defect.score, 4),
                 }
                 for defect in self.defects
             ],
@@ -93,21 +97,25 @@ class _Result:
     def as_line(self) -> str:
         label, confidence = self.best
         regions = ", ".join(
-            f"{defect.label} {defect.confidence:.2f}{_in_words(defect.novelty)}" for defect in self.defects[:4]
+            f"{defect.label} {defect.confidence:.2f}{_in_words(defect.novelty)}{_who(defect)}"
+            for defect in self.defects[:4]
         )
         more = f" and {len(self.defects) - 4} more" if len(self.defects) > 4 else ""
         whole = f"; the whole picture looks like {label} {confidence:.2f}{_in_words(self.novelty)}" if label else ""
-        return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + whole
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + detail + whole
 
 
 class _PictureLine:
     """The line's own inspector, fed with pictures that have nothing to do with each other."""
 
-    def __init__(self, config: Config, engine: Engine) -> None:
-        regions = config.regions.model_copy(update={"background": "frame"})
-        judge = Judge(config.verdict, engine.card)
-        clock = HostClock()
-        self._inspector = Inspector({"file": open_finder(regions, None)}, Model(engine, judge), 60_000, clock)
+    def __init__(self, config: Config, engine: Engine, engines: FrameEngines) -> None:
+        regions = config.regions
+        if (shadow := shadow_of(regions)) is not None:
+            regions = with_shadow(regions, shadow.model_copy(update={"background": "frame"}))
+        judge = Judge(config.verdict, engine.card, engines.labels(regions))
+        finders = {"file": open_finder(regions, None, engines)}
+        self._inspector = Inspector(finders, Model(engine, judge), 60_000, HostClock())
         self._engine = engine
         self._crop = np.zeros((1, 1, engine.card.crop.size_px, engine.card.crop.size_px), np.uint8)
 
@@ -122,7 +130,10 @@ class _PictureLine:
             for label, value in zip(self._engine.card.labels, whole.probabilities[0].tolist(), strict=True)
         }
         novelty = None if whole.novelty is None else float(whole.novelty[0])
-        return _Result(file, inspection.verdict, inspection.reason, inspection.defects, probabilities, novelty)
+        return _Result(
+            *(file, inspection.verdict, inspection.reason, inspection.defects),
+            *(probabilities, novelty, inspection.detail),
+        )
 
 
 def inspect(
@@ -142,8 +153,11 @@ def inspect(
     read_any = False
     files = list(_find_files(paths))
     settings = _settings(config)
-    with closing(open_engine(settings.engine, settings.swap)) as opened:
-        line = _PictureLine(settings, opened.engine)
+    with (
+        FrameEngines(settings.swap.cache) as engines,
+        closing(open_engine(settings.engine, settings.swap)) as opened,
+    ):
+        line = _PictureLine(settings, opened.engine, engines)
         for file, shown in files:
             image = read_picture(file, _MAX_PIXELS)
             result = line.inspect(file, image)
@@ -162,6 +176,11 @@ def _rounded(novelty: float | None) -> float | None:
 
 def _in_words(novelty: float | None) -> str:
     return "" if novelty is None else f" (novelty {novelty:.4g})"
+
+
+def _who(defect: Defect) -> str:
+    """Return who found a region, where it was not the shadows alone."""
+    return "" if defect.found_by == SHADOW else f" by {defect.found_by}"
 
 
 def _settings(path: Path | None) -> Config:
@@ -193,7 +212,9 @@ def _annotate(result: _Result, image: Image, path: Path) -> None:
         colour = _COLOURS.get(defect.label, _COLOURS["reject"])
         x, y, w, h = (scale * value for value in defect.box_px)
         cv2.rectangle(picture, (x, y), (x + w, y + h), colour, 2)
-        _write(picture, f"{defect.label} {defect.confidence:.2f}", (x, y if y > 20 else y + h + 16), colour)
+        _write(
+            picture, f"{defect.label} {defect.confidence:.2f}{_who(defect)}", (x, y if y > 20 else y + h + 16), colour
+        )
     _write(picture, result.verdict, (0, picture.shape[0]), _COLOURS.get(result.verdict, _COLOURS["unknown"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imencode(".png", picture)[1].tofile(path)

@@ -25,6 +25,22 @@ from station.config.cameras import (
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, EncoderConfig, LineConfig, LineSpeed, ModbusEncoder, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
+from station.config.regions import (
+    AnomalyConfig,
+    CombineConfig,
+    DetectorConfig,
+    FinderConfig,
+    HeatmapConfig,
+    LearnedBase,
+    LearnedConfig,
+    MapConfig,
+    PartConfig,
+    RegionsConfig,
+    name_of,
+    parts_of,
+    shadow_of,
+    with_shadow,
+)
 from station.config.security import SecurityConfig
 from station.config.table import Table, folder
 from station.config.whole import (
@@ -37,7 +53,6 @@ from station.config.whole import (
     OnnxRuntimeConfig,
     PlanBase,
     PublishConfig,
-    RegionsConfig,
     RuleConfig,
     StationConfig,
     SwapConfig,
@@ -46,6 +61,7 @@ from station.config.whole import (
 )
 
 __all__ = [
+    "AnomalyConfig",
     "AravisConfig",
     "ArchiveConfig",
     "AutoEngineConfig",
@@ -54,22 +70,30 @@ __all__ = [
     "CameraBase",
     "CameraConfig",
     "ChunkEncoder",
+    "CombineConfig",
     "Config",
     "ControlConfig",
+    "DetectorConfig",
     "DropPolicy",
     "EncoderConfig",
     "EngineBase",
     "EngineConfig",
     "FakeEngineConfig",
+    "FinderConfig",
     "GenTlConfig",
     "GenicamBase",
+    "HeatmapConfig",
     "JournalConfig",
+    "LearnedBase",
+    "LearnedConfig",
     "LineConfig",
     "LineSpeed",
+    "MapConfig",
     "MetricsConfig",
     "ModbusEncoder",
     "OnnxRuntimeConfig",
     "OpenCvConfig",
+    "PartConfig",
     "PixelFormat",
     "PlanBase",
     "PublishConfig",
@@ -89,4 +113,8 @@ __all__ = [
     "VerdictConfig",
     "ZeroMqEncoder",
     "folder",
+    "name_of",
+    "parts_of",
+    "shadow_of",
+    "with_shadow",
 ]

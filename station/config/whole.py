@@ -15,6 +15,7 @@ from station.config.cameras import CameraConfig, GenicamBase, device_of
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, LineConfig, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
+from station.config.regions import FinderConfig, RegionsConfig
 from station.config.security import SecurityConfig, refuse_unmeant
 from station.config.table import ConfigPath, Name, Table
 
@@ -28,16 +29,12 @@ __all__ = [
     "OnnxRuntimeConfig",
     "PlanBase",
     "PublishConfig",
-    "RegionsConfig",
     "RuleConfig",
     "StationConfig",
     "SwapConfig",
     "TensorRtConfig",
     "VerdictConfig",
 ]
-
-
-Sigmas: TypeAlias = Annotated[float, Field(ge=0, le=20)]
 
 
 class StationConfig(Table):
@@ -51,51 +48,6 @@ class StationConfig(Table):
     """Frames of one camera that may wait; when full, the oldest gives way as `invalid` (overrun)."""
     switch_interval_ms: Annotated[float, Field(ge=0.05, le=5.0)] = 0.5
     """How long a Python thread may keep the interpreter while another waits."""
-
-
-class RegionsConfig(Table):
-    """How dark and bright regions are found. The defaults are for a strip camera; docs/regions.md has others.
-
-    Dark is below background x (1 - contrast) - margin, bright above background x (1 + contrast) + margin; the margin
-    is `offset_levels`, or `noise_sigmas` of the local noise where that is more. Sizes are pixels of the frame.
-    """
-
-    polarity: Literal["dark", "bright", "both"] = "both"
-    """Which side of the background counts; scratches on hot-rolled strip are bright."""
-    background: Literal["running", "frame"] = "running"
-    """`running` follows a camera's stream; `frame` takes each picture by itself, as for unrelated pictures."""
-    contrast: Annotated[float, Field(ge=0, le=0.95)] = 0.05
-    """Part of the background that a pixel must differ from it."""
-    offset_levels: Annotated[float, Field(ge=0, le=255)] = 8.0
-    """Least margin, in 8-bit grey levels, also for uint16."""
-    noise_sigmas: Sigmas | Annotated[tuple[Sigmas, ...], Field(min_length=1, max_length=64)] = 5.0
-    """Least margin in standard deviations of the local noise and texture: one, or one a zone of equal width across."""
-    background_px: Annotated[int, Field(ge=8, le=1024)] = 144
-    """Window of the median that keeps defects out of the background; about twice the widest of them."""
-    update_every_frames: Annotated[int, Field(ge=1, le=10_000)] = 32
-    """A running background is updated with every nth frame."""
-    time_constant_frames: Annotated[int, Field(ge=1, le=1_000_000)] = 256
-    """How fast a running background follows; after as many over-full frames in a row it starts anew."""
-    scale: Literal[1, 2, 4, 8] = 1
-    """Regions are sought in a copy so many times smaller, each pixel the mean of its area."""
-    smooth_px: Annotated[int, Field(ge=1, le=63)] = 1
-    """Width of the box mean taken before the limits are applied; 1 takes none."""
-    cell_px: Literal[8, 16, 32, 64] = 16
-    """Pitch of the background's grid, in pixels of the scaled copy."""
-    speck_px: Annotated[int, Field(ge=1, le=1_000_000)] = 4
-    """Fragments of less area are noise and are dropped before merging."""
-    merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 8
-    """Fragments with less free space than this between their boxes are one region; 0 merges none."""
-    min_area_px: Annotated[int, Field(ge=1, le=100_000_000)] = 12
-    """Regions of less area are dropped."""
-    min_length_px: Annotated[int, Field(ge=1, le=100_000)] = 4
-    """Regions whose longer side is less are dropped."""
-    max_regions: Annotated[int, Field(ge=1, le=4096)] = 512
-    """A frame with more is over-full."""
-    max_part: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """A frame with a larger part of its pixels beyond the limits is over-full."""
-    dark_level: Annotated[float, Field(ge=0, le=255)] = 8.0
-    """A frame whose mean is below is dark: lamp off, shutter closed."""
 
 
 class EngineBase(Table):
@@ -279,7 +231,7 @@ class Config(BaseSettings):
     camera: Annotated[tuple[CameraConfig, ...], Field(min_length=1, max_length=16)]
     line: LineConfig = LineConfig()
     calibration: CalibrationConfig = CalibrationConfig()
-    regions: RegionsConfig = RegionsConfig()
+    regions: FinderConfig = RegionsConfig()
     engine: EngineConfig = OnnxRuntimeConfig()
     verdict: VerdictConfig = VerdictConfig()
     publish: PublishConfig = PublishConfig()

@@ -11,7 +11,7 @@ from typing import get_args
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from station.archive import Archive
+from station.archive.archive import Archive
 from station.event import Heartbeat, JournalRecord, ServiceState
 from station.journal.server import Replay
 from station.journal.writer import Journal

@@ -2,7 +2,7 @@
 thread writes; what somebody else counts already is read there at the scrape and costs a frame nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
@@ -20,7 +20,7 @@ from prometheus_client import (
 from engines.gpu import Gpu
 from shadowline import __version__
 from shadowline.errors import EngineError
-from station.archive import Archive
+from station.archive.archive import Archive
 from station.capture import Capture
 from station.config import StationConfig
 from station.event import EngineRecord, Heartbeat, InspectionEvent, Message, ModelAction, ModelEvent
@@ -87,6 +87,12 @@ class Metrics:
             "station_end_to_end_seconds", "From capture to decision.", registry=registry, buckets=_SECONDS
         )
         self._regions = Counter("station_regions", "Regions that were named.", ["camera"], registry=registry)
+        self._found = Counter(
+            "station_finder_regions",
+            "Regions by who found them; what two found counts for both.",
+            ["finder"],
+            registry=registry,
+        )
         self._defects = Counter("station_defects", "Regions by label.", ["label"], registry=registry)
         self._last_frame = Gauge(
             "station_camera_last_frame_timestamp_seconds", "UTC of its last picture.", ["camera"], registry=registry
@@ -100,6 +106,7 @@ class Metrics:
             camera: (self._regions.labels(camera), self._last_frame.labels(camera)) for camera in ledger.accounts
         }
         self._of_label: dict[str, Counter] = {}
+        self._of_finder: dict[str, Counter] = {}
 
     def set_limits(self, station: StationConfig) -> None:
         """Show what figures are to be held against. Main thread."""
@@ -116,6 +123,10 @@ class Metrics:
         self._of_label |= {
             label: self._defects.labels(label) for label in (*engine.labels, "unknown") if label not in self._of_label
         }
+
+    def set_finders(self, names: Iterable[str]) -> None:
+        """Give each finder a series from the start. Inspect thread, between frames."""
+        self._of_finder |= {name: self._found.labels(name) for name in names if name not in self._of_finder}
 
     def watch_disk(self, folders: Mapping[str, Path | None]) -> None:
         """Show the room in these folders, by what they hold. Main thread, once."""
@@ -191,3 +202,5 @@ class Metrics:
             regions.inc(len(event.defects))
             for defect in event.defects:
                 self._of_label[defect.label].inc()
+                for finder in defect.found_by.split("+"):
+                    self._of_finder[finder].inc()

@@ -12,6 +12,7 @@ from station.config import RegionsConfig
 from station.frame import Image
 from station.regions.background import Background, sample_level
 from station.regions.base import Regions
+from station.regions.by_size import BySize
 from station.regions.components import LEVEL, Scanner
 from station.regions.labels import X0, Y1
 from station.regions.merge import MAX_FRAGMENTS, merge, regions_of
@@ -19,36 +20,27 @@ from station.regions.merge import MAX_FRAGMENTS, merge, regions_of
 __all__ = ["ShadowFinder"]
 
 _SAMPLE_PITCH: Final = 32
-_SIZES: Final = 2
 
 
 class ShadowFinder:
-    """The `RegionFinder` of the station. It keeps buffers and background for the last two sizes of frame.
+    """The `RegionFinder` of shadows. It keeps buffers and background for the last two sizes of frame.
 
-    Two, since blocks of a line-scan camera come with and without rows of the block before. Making one loads the
-    kernels. `flat_field` must fit the size of the frames: `find` raises `CalibrationError` otherwise.
+    Making one loads the kernels. `flat_field` must fit the size of the frames: `find` raises `CalibrationError`
+    otherwise.
     """
 
     def __init__(self, config: RegionsConfig, flat_field: FlatField | None = None) -> None:
         load_kernels()
-        self._config = config
-        self._flat_field = flat_field
-        self._views: list[_View] = []
+        self._views = BySize(lambda image: _View(config, flat_field, image))
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image` (H×W uint8 or uint16): new arrays, in order of falling area."""
-        view = next((view for view in self._views if view.fits(image)), None)
-        if view is None:
-            view = _View(self._config, self._flat_field, image)
-            self._views = [view, *self._views[: _SIZES - 1]]
-        elif view is not self._views[0]:
-            self._views.reverse()
-        return view.find(image)
+        return self._views.of(image).find(image)
 
     def learn(self, image: Image) -> None:
         """Let the background follow `image`, the one that `find` was given last."""
-        if self._views:
-            self._views[0].learn(image)
+        if (view := self._views.last) is not None:
+            view.learn(image)
 
 
 class _View:
@@ -58,7 +50,7 @@ class _View:
         height, width = image.shape
         small = (max(height // config.scale, 1), max(width // config.scale, 1))
         self._config = config
-        self._shape, self._type = image.shape, image.dtype
+        self._shape = image.shape
         self._scale = (width / small[1], height / small[0])
         self._shift = 8 if image.dtype == np.uint8 else 0
         self._dark_level = config.dark_level * (1 if image.dtype == np.uint8 else LEVEL)
@@ -77,10 +69,6 @@ class _View:
         self._frames = 0
         self._overfull = 0
         self._frozen: NDArray[np.int64] | None = None
-
-    def fits(self, image: Image) -> bool:
-        """Tell whether the buffers are of the size and type of `image`."""
-        return image.shape == self._shape and image.dtype == self._type
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image`, and note whether the background is due to follow it."""
