@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["augment"]
+__all__ = ["augment", "expose"]
 
 
 def augment(
@@ -21,14 +21,20 @@ def augment(
         return picture.astype(np.uint8)
     if rng.random() < 0.2 * strength:
         picture = _tilt(picture, float(rng.uniform(-8, 8)))
+    picture = expose(picture, rng, strength)
+    if rng.random() < 0.15 * strength:
+        _hide(picture, rng)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def expose(picture: NDArray[np.float32], rng: np.random.Generator, strength: float) -> NDArray[np.float32]:
+    """Return a float picture [H,W] as other optics, light and a sensor would show it: blurred, relit, noisy."""
     if rng.random() < 0.35 * strength:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.2, 1.4))), np.float32)
     picture = _relight(picture, rng, strength)
     if rng.random() < 0.5:
         picture += rng.standard_normal(picture.shape, np.float32) * np.float32(rng.exponential(8.0 * strength))
-    if rng.random() < 0.15 * strength:
-        _hide(picture, rng)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return picture
 
 
 def _tilt(picture: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
@@ -51,9 +57,9 @@ def _relight(picture: NDArray[np.float32], rng: np.random.Generator, strength: f
     mean = picture.mean()
     picture = np.asarray((picture - mean) * np.float32(gain) + np.float32(mean + level), np.float32)
     if rng.random() < 0.4:
-        ramp = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)
+        below, beside = (np.linspace(-1, 1, side, dtype=np.float32) for side in picture.shape)
         down, right = strength * rng.normal(0, 0.18, 2)
-        slope = 1 + np.float32(down) * ramp[:, None] + np.float32(right) * ramp[None, :]
+        slope = 1 + np.float32(down) * below[:, None] + np.float32(right) * beside[None, :]
         picture = np.asarray(np.minimum(picture * slope, 255), np.float32)
     return picture
 

@@ -1,12 +1,9 @@
 """Fit a network by a recipe into a run folder, from pictures on disk. Needs torch and Lightning; runs alone."""
 
-import contextlib
-import ctypes
 import logging
-import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
-from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -24,7 +19,8 @@ from shadowline.errors import StationError
 from training.batches import Batches, Steps, Teacher, open_loader
 from training.data import Manifest, Split, Tree, check_split, make_manifest
 from training.data.boxes import box_notes, boxes_of
-from training.fitting import Averaging, Fitting, Lines, class_weights
+from training.fitting import Averaging, Fitting, Lines, class_weights, epoch_words
+from training.machine import Machine, epochs_done, keep_memory, stop_told, workers_of
 from training.networks import open_network, settle
 from training.recipe import Recipe
 from training.runs import (
@@ -39,28 +35,10 @@ from training.runs import (
 )
 from training.samples import Sampler, Samples, exact_crops, pictures_of, sources_of
 
-__all__ = ["Machine", "fit", "fit_tree", "open_tree"]
+__all__ = ["fit", "fit_tree", "open_tree"]
 
 _EVALUATION_BATCH = 64
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _log = logging.getLogger(__name__)
-
-
-class Machine(BaseModel):
-    """What a training runs on; decides how long it takes, not what comes out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    accelerator: str = "auto"
-    """`auto`, `cpu` or `gpu`."""
-    devices: int = Field(default=1, ge=1)
-    """GPUs of this machine."""
-    nodes: int = Field(default=1, ge=1)
-    """Machines; start the same command on each, as Lightning's own launcher or torchrun says."""
-    workers: int | None = Field(default=None, ge=0)
-    """Processes that draw crops; without it none on a CPU and up to eight beside a GPU."""
-    threads: int | None = Field(default=None, ge=1)
-    """Threads of torch on a CPU; all cores without it."""
 
 
 def open_tree(recipe: Recipe, data: Path) -> tuple[Tree, Manifest]:
@@ -134,7 +112,7 @@ def _train(
 ) -> Run:
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
-    _keep_memory()
+    keep_memory()
     paths = RunPaths(folder)
     network, report = open_network(recipe, len(manifest.labels))
     if report is not None:
@@ -144,15 +122,15 @@ def _train(
     teacher = None if recipe.teacher is None else Teacher(recipe.teacher, recipe, manifest)
     weights = class_weights(train["whole"].classes, len(manifest.labels), recipe.class_weights)
     fitting = Fitting(network, recipe, tuple(held), weights)
-    lines = Lines(paths.metrics, recipe.name, console or Console(stderr=True), also or (lambda _: None))
+    lines = Lines(paths.metrics, recipe.name, console or Console(stderr=True), epoch_words, also or (lambda _: None))
     trainer = _trainer(recipe, machine, paths, lines)
     if new and trainer.is_global_zero:
         save_settings(folder, recipe, manifest)
     resumed = paths.last_checkpoint if paths.last_checkpoint.exists() else None
-    done = _epochs_done(resumed)  # Lightning makes the first iterator before it knows
+    done = epochs_done(resumed)  # Lightning makes the first iterator before it knows
     steps = Steps(_steps(recipe), lambda: max(done, trainer.current_epoch), trainer.global_rank, trainer.world_size)
-    loader = open_loader(Batches(Sampler(train, recipe), recipe, teacher), steps, _workers(machine, trainer))
-    with full_disk_told(folder), _stop_told(folder), warnings.catch_warnings():
+    loader = open_loader(Batches(Sampler(train, recipe), recipe, teacher), steps, workers_of(machine, trainer))
+    with full_disk_told(folder), stop_told(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers
         trainer.fit(
             fitting,
@@ -172,29 +150,12 @@ def _train(
     return Run(paths, recipe, manifest, network.to("cpu").eval())
 
 
-@contextlib.contextmanager
-def _stop_told(folder: Path) -> Iterator[None]:
-    """Make an error of SIGTERM, at which Lightning would leave the process without a word and with exit code 0."""
-    try:
-        yield
-    except SIGTERMException as stop:
-        raise StationError(f"{folder}: stopped by SIGTERM, not finished: go on with --resume") from stop
-
-
 def _check_labels(recipe: Recipe, manifest: Manifest) -> None:
     """Refuse what would only fail after the training."""
     if len(manifest.labels) < 2:
         raise StationError(f"one class, {manifest.labels[0]}: there is nothing to tell it from; add a folder of others")
     if strangers := sorted(set(recipe.costs) - set(manifest.labels)):
         raise StationError(f"costs: {', '.join(strangers)} is no class; these are {', '.join(manifest.labels)}")
-
-
-def _keep_memory() -> None:
-    """Let the C library keep freed memory for the next step: giving pages back and forth costs a fifth of the time."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _trainer(recipe: Recipe, machine: Machine, paths: RunPaths, lines: Callback) -> lightning.Trainer:
@@ -226,25 +187,11 @@ def _trainer(recipe: Recipe, machine: Machine, paths: RunPaths, lines: Callback)
     )
 
 
-def _epochs_done(checkpoint: Path | None) -> int:
-    """Return how many epochs a checkpoint of an epoch's end has behind it."""
-    if checkpoint is None:
-        return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"]) + 1
-
-
 def _precision(recipe: Recipe, machine: Machine) -> Any:
     if recipe.precision == "auto":
         on_gpu = machine.accelerator != "cpu" and torch.cuda.is_available()
         return "bf16-mixed" if on_gpu or recipe.is_small else "32-true"
     return {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}[recipe.precision]
-
-
-def _workers(machine: Machine, trainer: lightning.Trainer) -> int:
-    if machine.workers is not None:
-        return machine.workers
-    on_gpu = isinstance(trainer.accelerator, lightning.pytorch.accelerators.CUDAAccelerator)
-    return min(8, (os.cpu_count() or 2) - 1) if on_gpu else 0
 
 
 def _steps(recipe: Recipe) -> int:

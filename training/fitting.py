@@ -20,7 +20,7 @@ from torch.nn import functional
 from training.networks import Network
 from training.recipe import Recipe
 
-__all__ = ["Averaging", "Fitting", "Lines", "class_weights", "loss_of"]
+__all__ = ["Averaging", "Fitting", "Lines", "class_weights", "cosine", "epoch_words", "loss_of"]
 
 _WARM_UP_PART = 0.05
 
@@ -94,8 +94,14 @@ class Fitting(lightning.LightningModule):
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.1, patience=patience)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, total))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def epoch_words(figures: Mapping[str, float]) -> str:
+    """Return an epoch's losses and share of right answers in a few words."""
+    accuracy = np.mean([value for name, value in figures.items() if name.endswith("_accuracy")])
+    return f"train loss {figures['train_loss']:.3f}, validation loss {figures['val_loss']:.3f}, right {accuracy:.1%}"
 
 
 def loss_of(outputs: Tensor, targets: Tensor, recipe: Recipe, weights: Tensor, smoothing: float) -> Tensor:
@@ -122,8 +128,21 @@ class Averaging(WeightAveraging):
 class Lines(Callback):
     """Writes a JSON line of figures an epoch to `path`, and tells the console: a bar, or lines where it is a file."""
 
-    def __init__(self, path: Path, name: str, console: Console, also: Callable[[Mapping[str, float]], None]) -> None:
-        self._path, self._name, self._console, self._also = path, name, console, also
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        console: Console,
+        words: Callable[[Mapping[str, float]], str],
+        also: Callable[[Mapping[str, float]], None] = lambda _: None,
+        every: int = 1,
+    ) -> None:
+        """`words` puts an epoch's figures into a few words; `also` is given them as well, and may raise.
+
+        The validation side is measured in each `every`th epoch; in the others it has no figures.
+        """
+        self._path, self._name, self._console, self._words, self._also = path, name, console, words, also
+        self._every = every
         self._progress = Progress(console=console, disable=not console.is_terminal)
         self._task = TaskID(0)
         self._start_s = time.monotonic()
@@ -137,7 +156,12 @@ class Lines(Callback):
         self._progress.advance(self._task)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        measured = (trainer.current_epoch + 1) % self._every == 0
+        figures = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if measured or not name.startswith("val_")
+        }
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "learning_rate": rate, **figures}
         if trainer.is_global_zero:
@@ -153,11 +177,9 @@ class Lines(Callback):
         self._progress.stop()
 
     def _tell(self, trainer: lightning.Trainer, figures: Mapping[str, float]) -> None:
-        accuracy = np.mean([value for name, value in figures.items() if name.endswith("_accuracy")])
         line = (
             f"{self._name}: epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, "
-            f"train loss {figures['train_loss']:.3f}, validation loss {figures['val_loss']:.3f}, "
-            f"right {accuracy:.1%}, {time.monotonic() - self._start_s:.0f} s"
+            f"{self._words(figures)}, {time.monotonic() - self._start_s:.0f} s"
         )
         self._console.print(line, highlight=False, soft_wrap=True)
 
@@ -178,7 +200,7 @@ def _accuracy(outputs: Tensor, targets: Tensor, head: str) -> Tensor:
     return (named == targets.argmax(1)).float().mean()
 
 
-def _cosine(step: int, total: int) -> float:
+def cosine(step: int, total: int) -> float:
     """Return the rate of a step as a part of the highest: a linear warm-up, then half a cosine down to zero."""
     warm_up = max(1, round(_WARM_UP_PART * total))
     if step < warm_up:

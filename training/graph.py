@@ -22,11 +22,19 @@ __all__ = ["attach_novelty", "run_graph", "to_onnx"]
 
 _OPSET = 20
 _MAX_BATCH = 4096
+_MAX_SIDE = 2048
+"""Steps."""
 _BATCH = 32
 
 
-def to_onnx(module: nn.Module, example: Tensor, given: str, outputs: list[str]) -> Any:
-    """Return a module of one input as an `onnx.ModelProto` with a free first dimension."""
+def to_onnx(module: nn.Module, example: Tensor, given: str, outputs: list[str], step: int | None = None) -> Any:
+    """Return a module of one input as an `onnx.ModelProto` with a free first dimension.
+
+    With `step` the last two dimensions are free as well: any multiples of it.
+    """
+    free = {0: torch.export.Dim("N", min=1, max=_MAX_BATCH)}
+    if step is not None:
+        free |= {place: step * torch.export.Dim(name, min=1, max=_MAX_SIDE) for place, name in ((2, "h"), (3, "w"))}
     for chatty in ("onnxscript", "onnx_ir"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -38,7 +46,7 @@ def to_onnx(module: nn.Module, example: Tensor, given: str, outputs: list[str]) 
             opset_version=_OPSET,
             input_names=[given],
             output_names=outputs,
-            dynamic_shapes=({0: torch.export.Dim("N", min=1, max=_MAX_BATCH)},),
+            dynamic_shapes=(free,),
             verbose=False,
         )
     return program.model_proto

@@ -11,7 +11,8 @@ from shadowline.errors import StationError
 from training.data import Manifest, Tree, check_split
 from training.evaluate import whole_crops
 from training.export import export
-from training.fit import Machine, fit, fit_tree, open_tree
+from training.fit import fit, fit_tree, open_tree
+from training.machine import Machine
 from training.novelty import auroc
 from training.recipe import Recipe
 from training.runs import RunPaths

@@ -4,7 +4,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -12,7 +12,9 @@ from engines.model import CropCut, Head
 from shadowline.errors import ConfigError
 from station.config import Table
 
-__all__ = ["Mix", "Recipe", "Renders", "Scale", "make_recipe", "read_recipe"]
+__all__ = ["Mix", "Recipe", "Renders", "Scale", "make_recipe", "make_table", "read_recipe"]
+
+_Table = TypeVar("_Table", bound=Table)
 
 Scale: TypeAlias = Literal["standard", "unit", "symmetric", "imagenet"]
 """What a network is fed: each crop less its mean over its deviation; 0..1; -1..1; or by ImageNet's mean grey."""
@@ -185,7 +187,12 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def make_recipe(path: Path | None, settings: Iterable[str] = (), **known: Any) -> Recipe:
-    """Return the recipe of a TOML file, or the defaults, changed by `key=value` settings and then by `known`.
+    """Return the recipe of a TOML file, or the defaults, changed as `make_table` says."""
+    return make_table(Recipe, path, settings, **known)
+
+
+def make_table(kind: type[_Table], path: Path | None, settings: Iterable[str] = (), **known: Any) -> _Table:
+    """Return the settings of a TOML file, or the defaults, changed by `key=value` settings and then by `known`.
 
     A value is TOML, or else text; `mix.whole=1` reaches into a table. Raises `ConfigError` naming the file and key.
     """
@@ -194,9 +201,9 @@ def make_recipe(path: Path | None, settings: Iterable[str] = (), **known: Any) -
         if path is not None:
             values = tomllib.loads(path.read_text())
         for setting in settings:
-            _set(values, setting)
+            _set(kind, values, setting)
         values.update({key: value for key, value in known.items() if value is not None})
-        return Recipe.model_validate(values)
+        return kind.model_validate(values)
     except (OSError, tomllib.TOMLDecodeError) as fault:
         raise ConfigError(f"{path}: {fault}") from fault
     except ValidationError as fault:
@@ -205,18 +212,18 @@ def make_recipe(path: Path | None, settings: Iterable[str] = (), **known: Any) -
         raise ConfigError(f"{path or 'settings'}: {key}: {first['msg']}") from fault
 
 
-def _default_table(name: str) -> dict[str, Any]:
-    default = Recipe.model_fields[name].default if name in Recipe.model_fields else None
+def _default_table(kind: type[Table], name: str) -> dict[str, Any]:
+    default = kind.model_fields[name].default if name in kind.model_fields else None
     return default.model_dump() if isinstance(default, BaseModel) else {}
 
 
-def _set(values: dict[str, Any], setting: str) -> None:
+def _set(kind: type[Table], values: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {setting}: expected KEY=VALUE")
     *tables, last = key.strip().split(".")
     for table in tables:
-        values = values.setdefault(table, _default_table(table))
+        values = values.setdefault(table, _default_table(kind, table))
         if not isinstance(values, Mapping):
             raise ConfigError(f"--set {setting}: {table} is no table")
     try:

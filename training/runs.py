@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from shadowline.errors import StationError
+from station.config import Table
 from training.data import Manifest, Tree, read_manifest
 from training.networks import Ensemble, open_network
 from training.recipe import Recipe
@@ -66,7 +67,7 @@ def read_settings(folder: Path) -> tuple[Recipe, Manifest]:
     return _read_recipe(paths.recipe), read_manifest(paths.manifest)
 
 
-def save_settings(folder: Path, recipe: Recipe, manifest: Manifest) -> None:
+def save_settings(folder: Path, recipe: Table, manifest: Manifest) -> None:
     """Write recipe and split of a new run. Raises `StationError` when the folder holds a run already."""
     paths = RunPaths(folder)
     if paths.recipe.exists():

@@ -12,7 +12,8 @@ import optuna
 from rich.console import Console
 
 from shadowline.errors import ConfigError, StationError
-from training.fit import Machine, fit_tree, open_tree
+from training.fit import fit_tree, open_tree
+from training.machine import Machine
 from training.recipe import Recipe
 
 __all__ = ["Space", "open_study", "parse_space", "tune", "write_recipe"]

@@ -109,6 +109,52 @@ REFUSED = {
         r"\[archive\]: frames_free_mb 100 is below crops_free_mb 2048: whole frames must be the first to be left out",
     ),
     "control over the network": ("[control]\nendpoint = 'tcp://127.0.0.1:1'\n", r"\[control\] endpoint: .*ipc://"),
+    "unknown finder": (
+        "[regions]\ntype = 'yolo'\n",
+        r"config.toml: \[regions\]: type must be shadow, heatmap, anomaly",
+    ),
+    "a finder without a file": ("[regions]\ntype = 'heatmap'\n", r"config.toml: \[regions\] model: missing"),
+    "key of another finder": (
+        "[regions]\ntype = 'detector'\nmodel = 'x.onnx'\nlow = 0.1\n",
+        r"config.toml: \[regions\] low: unknown key",
+    ),
+    "key of a learned finder": ("[regions]\nthreshold = 0.5\n", r"\[regions\] threshold: unknown key"),
+    "threshold out of bounds": (
+        "[regions]\ntype = 'anomaly'\nmodel = 'x.onnx'\nthreshold = 1.5\n",
+        r"\[regions\] threshold: .*less than or equal to 1 \(is 1.5\)",
+    ),
+    "low above high": (
+        "[regions]\ntype = 'anomaly'\nmodel = 'x.onnx'\nlow = 5\nhigh = 2\n",
+        r"\[regions\]: low 5 is not below high 2",
+    ),
+    "settings of another engine": (
+        "[regions]\ntype = 'heatmap'\nmodel = 'x.onnx'\nbackend = 'tensor_rt'\nprovider = 'cuda'\n",
+        r"\[regions\]: provider: not with backend tensor_rt",
+    ),
+    "an anomaly to be confirmed": (
+        "[regions]\ntype = 'anomaly'\nmodel = 'x.onnx'\nnaming = 'confirm'\n",
+        r"\[regions\] naming: .*'unknown'",
+    ),
+    "one finder combined": (
+        "[regions]\ntype = 'combine'\n[[regions.finders]]\n",
+        r"\[regions\] finders: .*at least 2",
+    ),
+    "a fault in a part": (
+        "[regions]\ntype = 'combine'\nfinders = [{}, {type = 'heatmap', model = 'x', tilepx = 1}]\n",
+        r"config.toml: \[\[regions.finders\]\] number 2 tilepx: unknown key; did you mean tile_px\?",
+    ),
+    "two parts of a name": (
+        "[regions]\ntype = 'combine'\n[[regions.finders]]\n[[regions.finders]]\n",
+        r"\[regions\]: shadow: two finders of that name",
+    ),
+    "a network as a shadow": (
+        "[regions]\ntype = 'heatmap'\nmodel = 'x.onnx'\nname = 'shadow'\n",
+        r"\[regions\] name: shadow is what finds shadows",
+    ),
+    "combined again": (
+        "[regions]\ntype = 'combine'\n[[regions.finders]]\n[[regions.finders]]\ntype = 'combine'\n",
+        r"\[\[regions.finders\]\] number 2: type must be shadow, heatmap, anomaly or detector",
+    ),
     "no toml": ("[station\n", r"config.toml: .*line 4, column 9"),
 }
 

@@ -8,7 +8,9 @@ import pytest
 from station.event import (
     CameraLedger,
     EngineRecord,
+    FinderRecord,
     Heartbeat,
+    InspectionEvent,
     JournalRecord,
     LossEvent,
     Message,
@@ -77,6 +79,23 @@ def test_the_schema_refuses_what_is_no_message() -> None:
             jsonschema.validate(bad, schema(), cls=jsonschema.Draft202012Validator)
 
 
+def test_who_found_a_defect_is_told_and_older_events_mean_shadows() -> None:
+    found = Defect("hole", 0.9, (1, 2, 3, 4), 9, 31.26, found_by="shadow+heatmap", score=0.123456)
+    origin = msgspec.structs.replace(ORIGIN, finders=(FinderRecord("heatmap", "heatmap", "0123456789ab", 0.4),))
+    inspection = Inspection(FRAME, 3, Verdict.REJECT, "hole", 10, False, (found,))
+    message = json.loads(encode(make_inspection_event(inspection, origin, 20)))
+    jsonschema.validate(message, schema(), cls=jsonschema.Draft202012Validator)
+    defect = message["defects"][0]
+    assert (defect["found_by"], defect["score"]) == ("shadow+heatmap", 0.1235)
+    assert message["origin"]["finders"] == [
+        {"name": "heatmap", "kind": "heatmap", "sha256": "0123456789ab", "threshold": 0.4}
+    ]
+    del message["origin"]["finders"], defect["found_by"], defect["score"]
+    old = decode(json.dumps(message).encode())
+    assert isinstance(old, InspectionEvent)
+    assert (old.defects[0].found_by, old.defects[0].score, old.origin.finders) == ("shadow", 1.0, ())
+
+
 def test_a_model_change_says_what_was_done_to_which_model_while_which_one_is_live() -> None:
     event = json.loads(encode(MESSAGES["model"]))
     assert (event["schema"], event["event"]) == ("shadowline.model/1", 2)
@@ -102,6 +121,8 @@ def test_an_inspection_carries_what_was_inspected() -> None:
             "goes_on": False,
             "box_mm": None,
             "area_mm2": None,
+            "found_by": "shadow",
+            "score": 1.0,
         }
     ]
     assert json.loads(encode(MESSAGES["inspection.end"]))["defects"][0]["novelty"] == 12.345679

@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 from engines import Answers, CropCut, FakeEngine
 from shadowline.errors import CalibrationError, EngineError
 from station.clock import ManualClock
-from station.config import VerdictConfig
+from station.config import RuleConfig, VerdictConfig
 from station.frame import Frame, Image, InvalidReason, Missing
 from station.inspector import Inspector
 from station.model import Model
-from station.regions import Regions
+from station.regions import FinderLabels, Named, Regions
 from station.verdict import Judge, Verdict
 
 PICTURE = np.zeros((40, 60), np.uint8)
@@ -102,6 +102,8 @@ INVALID = {
     "flat field of another size": (CalibrationError("made for 10×10"), 0.9, InvalidReason.CALIBRATION),
     "engine raises": (regions(1), EngineError("out of memory"), InvalidReason.ENGINE),
     "not a number": (regions(1), float("nan"), InvalidReason.NOT_FINITE),
+    "a finder's engine raises": (EngineError("out of memory"), 0.9, InvalidReason.ENGINE),
+    "a finder's map is no number": (Regions.none("not_finite"), 0.9, InvalidReason.NOT_FINITE),
     "infinite": (regions(1), float("inf"), InvalidReason.NOT_FINITE),
     "novelty that is no number": (regions(1), (0.9, float("nan")), InvalidReason.NOT_FINITE),
 }
@@ -248,7 +250,7 @@ def test_frames_of_several_cameras_share_one_run_of_the_network() -> None:
         ("cam2", Verdict.REJECT, 2),
     ]
     assert network.runs == [5]
-    assert [None if result.crops is None else len(result.crops) for result in results] == [3, None, 2]
+    assert [None if result.asked is None else len(result.asked.crops) for result in results] == [3, None, 2]
 
 
 def test_what_goes_wrong_with_one_camera_leaves_the_others_alone() -> None:
@@ -282,5 +284,80 @@ def test_crops_of_each_camera_come_from_its_own_picture() -> None:
         frames = [Frame(name, 1, np.full((40, 60), grey, np.uint8), 0, 0) for name, grey in (("one", 10), ("two", 90))]
         results = inspector.inspect(frames)
     assert seen == [10, 10, 90, 90]
-    assert [result.crops.mean() for result in results if result.crops is not None] == [10, 90]
+    assert [result.asked.crops.mean() for result in results if result.asked is not None] == [10, 90]
     assert [[defect.label for defect in result.defects] for result in results] == [["dark"] * 2, ["bright"] * 2]
+
+
+def named_regions(*named: Named | None) -> Regions:
+    plain = regions(len(named))
+    return Regions(
+        *(plain.box, plain.area, plain.depth, plain.centroid, None),
+        ("detector",) * len(named),
+        np.full(len(named), 0.75, np.float32),
+        named,
+    )
+
+
+class NamedRig:
+    """An inspector whose finder names regions, before a network that calls every crop `patches`."""
+
+    def __init__(self, *named: Named | None, fails: bool = False) -> None:
+        self.crops: list[int] = []
+
+        def classify(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            if fails:
+                raise EngineError("out of memory")
+            self.crops.append(len(crops))
+            return np.tile(np.array([0.9, 0.1], np.float32), (len(crops), 1))
+
+        rules = {"hole": RuleConfig(action="accept")}
+        labels = FinderLabels(("hole", "scratches"), ("patches", "scratches"))
+        with FakeEngine(("patches", "scratches"), classify) as engine:
+            judge = Judge(VerdictConfig(rules=rules), engine.card, labels)
+            finders = {"top": FixedFinder(named_regions(*named))}
+            inspector = Inspector(finders, Model(engine, judge), 20.0, ManualClock())
+            (self.result,) = inspector.inspect([Frame("top", 1, PICTURE, 0, 0)])
+
+    @property
+    def names(self) -> list[tuple[str, float]]:
+        return [(defect.label, pytest.approx(defect.confidence)) for defect in self.result.defects]
+
+
+NAMINGS: dict[str, tuple[list[Named | None], list[tuple[str, float]], list[int]]] = {
+    "kept, and the network is not asked": (
+        [Named("hole", 0.6), Named("scratches", 0.7)],
+        [("hole", 0.6), ("scratches", 0.7)],
+        [],
+    ),
+    "confirmed": ([Named("patches", 0.6, confirm=True)], [("patches", 0.6)], [1]),
+    "not confirmed": ([Named("scratches", 0.6, confirm=True)], [("unknown", 0.6)], [1]),
+    "left to the network": ([None, None], [("patches", 0.9), ("patches", 0.9)], [2]),
+    "mixed": (
+        [Named("hole", 0.6), None, Named("scratches", 0.7, confirm=True), Named("unknown", 0.8)],
+        [("hole", 0.6), ("patches", 0.9), ("unknown", 0.7), ("unknown", 0.8)],
+        [2],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMINGS)
+def test_names_that_a_finder_gives(case: str) -> None:
+    named, names, crops = NAMINGS[case]
+    rig = NamedRig(*named)
+    assert (rig.names, rig.crops) == (names, crops)
+    assert [(defect.found_by, defect.score) for defect in rig.result.defects] == [("detector", 0.75)] * len(named)
+
+
+def test_what_the_network_was_asked_is_kept_with_its_own_names() -> None:
+    rig = NamedRig(*NAMINGS["mixed"][0])
+    asked = rig.result.asked
+    assert asked is not None
+    assert asked.labels == ("patches", "patches")
+    assert asked.boxes.tolist() == [list(rig.result.defects[index].box_px) for index in (1, 2)]
+    assert len(asked.crops) == 2
+    assert NamedRig(Named("hole", 0.6)).result.asked is None
+
+
+def test_names_that_are_kept_outlive_a_network_that_fails() -> None:
+    assert NamedRig(Named("hole", 0.6), fails=True).result.verdict is Verdict.ACCEPT
+    assert NamedRig(Named("hole", 0.6), None, fails=True).result.reason == InvalidReason.ENGINE

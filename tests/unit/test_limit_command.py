@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from calibration import CalibrationStore
-from shadowline.errors import CalibrationError
+from shadowline.errors import CalibrationError, ConfigError
 from station.command.calibrate import app
-from station.config import RegionsConfig
+from station.config import FinderConfig, parts_of, shadow_of
 from station.config_file import load
 from station.limit import open_limit
 
@@ -62,7 +62,7 @@ def draw(folder: Path, count: int, dents: tuple[int, ...] = ()) -> Path:
     return folder
 
 
-def opened(config: Path) -> RegionsConfig:
+def opened(config: Path) -> FinderConfig:
     settings = load(config)
     return open_limit(settings, settings.camera[0])
 
@@ -225,3 +225,20 @@ def test_a_record_that_is_no_limit_is_refused(tmp_path: Path, config: Path, dama
     store.save("limit", "top", record.binding, {}, {}, record.settings | damage)
     with pytest.raises(CalibrationError, match=r"top limit 2: .*run station calibrate limit again"):
         opened(config)
+
+
+def test_in_a_combination_the_limit_is_that_of_the_shadows(tmp_path: Path, config: Path) -> None:
+    limit(config, "--per-frame", 2, "--pictures", draw(tmp_path / "pictures", 60))
+    alone = opened(config)
+    heat = {"type": "heatmap", "model": str(tmp_path / "heat.onnx")}
+    lines = [f'{key} = "{value}"' for key, value in heat.items()]
+    combined = ['type = "combine"', "[[regions.finders]]", REGIONS, "[[regions.finders]]", *lines]
+    together = opened(write_config(tmp_path, "\n".join(combined)))
+    assert parts_of(together)[0] == alone
+    assert shadow_of(opened(write_config(tmp_path, "\n".join(lines)))) is None
+
+
+def test_without_shadows_there_is_no_limit_to_choose(tmp_path: Path) -> None:
+    config = write_config(tmp_path, 'type = "heatmap"\nmodel = "heat.onnx"')
+    with pytest.raises(ConfigError, match=r"\[regions\] type heatmap seeks no shadows"):
+        limit(config, "--per-frame", 1)

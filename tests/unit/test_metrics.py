@@ -1,6 +1,7 @@
 """What the registry shows of parts that are away, and from which value on it counts."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from station.event import EngineRecord, JournalRecord
 from station.frame import InvalidReason
 from station.ledger import Ledger
 from station.metrics import Metrics
+from tests.evidence import make_event
 from tests.unit.test_metrics_health import BEAT
 
 GPU = Gpu(
@@ -57,6 +59,17 @@ def test_an_engine_that_stands_in(metrics: Metrics) -> None:
     assert metrics.registry.get_sample_value("station_engine_stand_in") == 1
     metrics.set_engine(engine)
     assert metrics.registry.get_sample_value("station_engine_stand_in") == 0
+
+
+def test_regions_by_who_found_them(metrics: Metrics) -> None:
+    metrics.set_engine(EngineRecord("fake", ("dent",), ""))
+    metrics.set_finders(["shadow", "heatmap"])
+    count = partial(metrics.registry.get_sample_value, "station_finder_regions_total")
+    assert [count({"finder": name}) for name in ("shadow", "heatmap")] == [0, 0]
+    event = make_event(1, ("dent", "dent"))
+    both = msgspec.structs.replace(event.defects[0], found_by="shadow+heatmap")
+    metrics.put(msgspec.structs.replace(event, defects=(both, event.defects[1])), b"")
+    assert [count({"finder": name}) for name in ("shadow", "heatmap")] == [2, 1]
 
 
 def test_the_last_heartbeat_is_shown(metrics: Metrics) -> None:

@@ -34,9 +34,32 @@ def test_keys_that_are_only_read_may_change(tables: dict[str, Any], keys: list[s
     assert changed_keys(config(), config(**tables)) == keys
 
 
+HEAT = {"type": "heatmap", "model": "heat.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "keys"),
+    [
+        (
+            HEAT,
+            {"threshold": 0.3, "low": 0.1, "high": 0.9},
+            ["[regions] high", "[regions] low", "[regions] threshold"],
+        ),
+        (
+            {"type": "combine", "finders": [{}, HEAT]},
+            {"finders": [{}, HEAT | {"threshold": 0.3}], "merge_iou": 0.7},
+            ["[[regions.finders]] number 2 threshold", "[regions] merge_iou"],
+        ),
+    ],
+)
+def test_thresholds_of_finders_may_change(table: dict[str, Any], change: dict[str, Any], keys: list[str]) -> None:
+    assert sorted(changed_keys(config(regions=table), config(regions=table | change))) == keys
+
+
 @pytest.mark.parametrize(
     ("tables", "named"),
     [
+        ({"regions": HEAT}, "[regions] type"),
         ({"station": {"queue_frames": 4}}, "[station] queue_frames: a change"),
         ({"regions": {"contrast": 0.1}}, "[regions] contrast: a change"),
         ({"camera": [CAMERAS[0], CAMERAS[1] | {"seed": 7}]}, "[[camera]] number 2 seed: a change"),

@@ -23,8 +23,9 @@ from training.command import app
 from training.data import read_manifest
 from training.ensemble import choose_members
 from training.export import export
-from training.fit import Machine, fit, fit_tree, open_tree
+from training.fit import fit, fit_tree, open_tree
 from training.fitting import class_weights, loss_of
+from training.machine import Machine
 from training.recipe import make_recipe
 from training.runs import load_run
 from training.tune import open_study, tune
@@ -122,7 +123,8 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(pictures,
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from training.fit import Machine, fit_tree, open_tree
+from training.fit import fit_tree, open_tree
+from training.machine import Machine
 from training.recipe import make_recipe
 made = make_recipe(None, {settings!r})
 def stop(row):

@@ -13,8 +13,9 @@ from shadowline.errors import ConfigError, StationError
 from tests.drawn import KINDS, draw, write_pictures
 from training.command import app
 from training.data import read_tree
-from training.fit import Machine, fit
+from training.fit import fit
 from training.leave_out import leave_out
+from training.machine import Machine
 from training.networks import Ensemble
 from training.pool import open_embedder, read_pool
 from training.recipe import make_recipe

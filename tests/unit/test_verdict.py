@@ -6,6 +6,7 @@ import pytest
 from engines import Answers, CropCut, ModelCard
 from shadowline.errors import ConfigError
 from station.config import RuleConfig, VerdictConfig
+from station.regions import FinderLabels, Named
 from station.verdict import UNKNOWN, Defect, Judge, Verdict
 
 LABELS = ("patches", "scratches")
@@ -108,3 +109,53 @@ def test_refuses_a_floor_for_a_label_that_the_model_does_not_know(label: str) ->
 def test_refuses_a_novelty_limit_where_the_model_has_none() -> None:
     with pytest.raises(ConfigError, match=r"\[verdict\] novelty_limit: small has none of its own"):
         Judge(VerdictConfig(novelty_limit=2.0), card())
+
+
+FINDERS: dict[str, tuple[dict[str, Any], FinderLabels, str]] = {
+    "kept without a rule": (
+        {},
+        FinderLabels(kept=("crack",)),
+        r"\[regions\] crack: .* add \[verdict.rules.crack\], or naming",
+    ),
+    "never confirmed": (
+        {"rules": {"crack": {}}},
+        FinderLabels(kept=("crack",), confirmed=("crack",)),
+        r"\[regions\] crack: .*never confirms",
+    ),
+    "a floor for what no model names": (
+        {"rules": {"crack": {}}, "label_floors": {"crack": 0.5}},
+        FinderLabels(kept=("crack",)),
+        r"\[verdict.label_floors\] crack",
+    ),
+    "a rule for what nobody gives": ({"rules": {"dent": {}}}, FinderLabels(), r"\[verdict.rules\] dent"),
+}
+
+
+@pytest.mark.parametrize("case", FINDERS)
+def test_a_finders_label_that_nobody_can_judge_is_refused(case: str) -> None:
+    config, finders, message = FINDERS[case]
+    with pytest.raises(ConfigError, match=message):
+        Judge(VerdictConfig.model_validate(config), card(), finders)
+
+
+def test_a_finders_own_label_has_a_rule() -> None:
+    rules = VerdictConfig(rules={"crack": RuleConfig(min_area_px=50)})
+    judge = Judge(rules, card(), FinderLabels(kept=("crack", "patches", UNKNOWN)))
+    assert judge.labels == (*LABELS, "crack")
+    assert judge.judge([defect("crack", area_px=40)]) == (Verdict.ACCEPT, "")
+    assert judge.judge([defect("crack", area_px=60)]) == (Verdict.REJECT, "crack")
+    with pytest.raises(ConfigError, match=r"crack: .*has no rule"):
+        judge.by(VerdictConfig())
+
+
+@pytest.mark.parametrize(
+    ("named", "answer", "label"),
+    [
+        (Named("patches", 0.6), ("", 0.0), "patches"),
+        (Named("patches", 0.6, confirm=True), ("patches", 0.9), "patches"),
+        (Named("patches", 0.6, confirm=True), ("scratches", 0.9), UNKNOWN),
+        (Named("patches", 0.6, confirm=True), (UNKNOWN, 0.9), UNKNOWN),
+    ],
+)
+def test_a_name_stands_or_is_unknown(named: Named, answer: tuple[str, float], label: str) -> None:
+    assert Judge(VerdictConfig(), card()).settle(named, answer) == (label, 0.6)

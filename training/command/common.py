@@ -16,7 +16,7 @@ from training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
     from training.export import Exported
-    from training.fit import Machine
+    from training.machine import Machine
     from training.runs import Run
 
 __all__ = [
@@ -86,7 +86,7 @@ def machine_of(
     threads: int | None, accelerator: str = "auto", devices: int = 1, nodes: int = 1, workers: int | None = None
 ) -> "Machine":
     """Return what to train on. Raises `ConfigError` for an accelerator that does not exist."""
-    from training.fit import Machine  # loads torch: only when called
+    from training.machine import Machine  # loads torch: only when called
 
     if accelerator not in ("auto", "cpu", "gpu"):
         raise ConfigError(f"--accelerator {accelerator}: expected auto, cpu or gpu")

@@ -11,11 +11,14 @@ from training.data.manifest import (
     make_manifest,
     read_manifest,
 )
+from training.data.marked import Marked, MarkSettings, manifest_of, read_marked, split_marked
 from training.data.tree import Ambiguous, Tree, read_grey, read_tree
 
 __all__ = [
     "Ambiguous",
     "Manifest",
+    "MarkSettings",
+    "Marked",
     "Picture",
     "Split",
     "Tree",
@@ -25,10 +28,13 @@ __all__ = [
     "check_split",
     "group_pictures",
     "make_manifest",
+    "manifest_of",
     "read_boxes",
     "read_grey",
     "read_manifest",
+    "read_marked",
     "read_tree",
+    "split_marked",
     "twin_groups",
     "with_box_labels",
 ]

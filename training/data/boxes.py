@@ -3,7 +3,7 @@
 import math
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias, get_args
@@ -19,7 +19,9 @@ __all__ = [
     "box_notes",
     "boxes_of",
     "read_annotation",
+    "read_annotation_or_fault",
     "read_boxes",
+    "usable_boxes",
     "with_box_labels",
 ]
 
@@ -85,10 +87,24 @@ def read_annotation(
         scale = _scale(size, full or _size(root))
     except (OSError, ElementTree.ParseError, ValueError) as fault:
         raise StationError(f"{path}: not a Pascal VOC annotation: {fault}") from fault
+    scaled = (
+        (label, [corner * factor for corner, factor in zip(corners, scale * 2, strict=True)])
+        for label, corners in found
+    )
+    return usable_boxes(scaled, labels, size)
+
+
+def usable_boxes(
+    found: Iterable[tuple[str, Sequence[float]]], labels: Collection[str] | None, size: tuple[int, int] | None
+) -> Boxes:
+    """Return what of labels and corners (left, top, right, bottom) can be used, each box once, and what is wrong.
+
+    With the picture's `size` (width, height) boxes are cut to it; only boxes of `labels` stay where they are given.
+    """
     boxes: list[Box] = []
     faults: list[tuple[BoxFault, str]] = []
     for label, corners in found:
-        box, wrong = _fit([corner * factor for corner, factor in zip(corners, scale * 2, strict=True)], size)
+        box, wrong = _fit(corners, size)
         if labels is not None and label not in labels:
             faults.append(("unknown", label))
             continue
@@ -107,7 +123,7 @@ def boxes_of(
     found = {}
     for path, label, image in zip(tree.paths, tree.labels, tree.images, strict=True):
         file = folder / f"{PurePosixPath(path).stem}.xml"
-        found[path] = _read_of(file, label, labels, aliases, (image.shape[1], image.shape[0]), full)
+        found[path] = read_annotation_or_fault(file, label, labels, aliases, (image.shape[1], image.shape[0]), full)
     return found
 
 
@@ -136,15 +152,18 @@ def box_notes(found: Mapping[str, Boxes]) -> list[str]:
     return notes
 
 
-def _read_of(
+def read_annotation_or_fault(
     file: Path,
     label: str,
-    labels: Collection[str],
+    labels: Collection[str] | None,
     aliases: Mapping[str, str] | None,
     size: tuple[int, int],
     full: tuple[int, int] | None,
 ) -> Boxes:
-    """Return the boxes of one picture; a file that is missing or damaged is a fault like the others."""
+    """Return the boxes of one picture; a file that is missing or damaged is a fault like the others.
+
+    So are boxes none of which has the picture's own `label`, where it has one.
+    """
     if not file.is_file():
         return Boxes(faults=(("missing", file.name),))
     try:
@@ -152,7 +171,7 @@ def _read_of(
     except StationError as fault:
         return Boxes(faults=(("damaged", str(fault)),))
     names = sorted({name for name, _ in found.boxes})
-    if label in names:
+    if not label or label in names:
         return found
     return replace(
         found, faults=(*found.faults, ("disagrees", f"{label}, but boxes of {', '.join(names) or 'nothing'}"))
@@ -178,9 +197,9 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
 def _fit(
     corners: Sequence[float], size: tuple[int, int] | None
 ) -> tuple[tuple[int, int, int, int] | None, BoxFault | None]:
-    """Return left, top, right, bottom as whole pixels x, y, w, h inside the picture, and what was wrong with them."""
+    """Return corners left, top, right, bottom as whole pixels x, y, w, h inside it, and what was wrong.""" ""
     left, top, right, bottom = corners
-    if right <= left or bottom <= top:
+    if not all(map(math.isfinite, corners)) or right <= left or bottom <= top:
         return None, "empty"
     x, y, x_end, y_end = math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)
     if size is None:

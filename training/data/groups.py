@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shadowline.errors import ConfigError
 from training.data.tree import Tree
 
-__all__ = ["TWIN_CORRELATION", "group_pictures", "join", "nearest", "twin_groups"]
+__all__ = ["TWIN_CORRELATION", "detail", "group_details", "group_pictures", "join", "nearest", "twin_groups"]
 
 _THUMB_PX = 48
 _DETAIL_SIGMA_PX = 2.0
@@ -31,10 +31,17 @@ def group_pictures(tree: Tree, pattern: str | None = None) -> NDArray[np.int64]:
     `pattern` is a regular expression that is searched in the file name; the text of its first group names the strip or
     the part. Raises `ConfigError` for a pattern without a group or one that no name has.
     """
-    edges = [_equal(tree.sha256), _twins(tree.images)]
+    return group_details(tree.paths, tree.sha256, [detail(image) for image in tree.images], pattern)
+
+
+def group_details(
+    paths: Sequence[str], sha256: Sequence[str], details: Sequence[NDArray[np.float32]], pattern: str | None = None
+) -> NDArray[np.int64]:
+    """Return what `group_pictures` does, of pictures of which only path, hash and `detail` are at hand."""
+    edges = [_equal(sha256), _twins(np.array(details, np.float32).reshape(-1, _THUMB_PX, _THUMB_PX))]
     if pattern is not None:
-        edges.append(_equal(_keys(tree, pattern)))
-    return join(len(tree.paths), np.concatenate(edges))
+        edges.append(_equal(_keys(paths, pattern)))
+    return join(len(paths), np.concatenate(edges))
 
 
 def twin_groups(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
@@ -43,7 +50,18 @@ def twin_groups(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
     Detail is what is finer than a 24th of the picture, divided by its own contrast all around, so that neither the
     light nor one strong edge decides; it may lie a 24th aside. Flat pictures are twins of nothing.
     """
-    return join(len(images), _twins(images))
+    return join(len(images), _twins(_details(images)))
+
+
+def detail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what twins are told by: a small copy of a picture less its own blur, divided by the contrast around.
+
+    float32 [48,48]; one grey level is added to the contrast.
+    """
+    thumb = cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    fine = thumb - cv2.GaussianBlur(thumb, (0, 0), _DETAIL_SIGMA_PX)
+    contrast = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), _DETAIL_SIGMA_PX))
+    return np.asarray(fine / (contrast + 1.0), np.float32)
 
 
 def nearest(
@@ -69,9 +87,8 @@ def join(count: int, edges: NDArray[np.int64]) -> NDArray[np.int64]:
         groups = lowest
 
 
-def _twins(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
-    """Return which pictures are twins, as pairs of rows [m,2]."""
-    details = _details(images)
+def _twins(details: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return which pictures are twins by their details, as pairs of rows [m,2]."""
     blocks = _correlations(details, details)
     pairs = [np.argwhere(found > TWIN_CORRELATION) + np.array([0, start]) for start, found in blocks]
     return np.concatenate([np.empty((0, 2), np.int64), *pairs])
@@ -94,15 +111,7 @@ def _unit(windows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _details(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    return np.array([_detail(image) for image in images], np.float32).reshape(-1, _THUMB_PX, _THUMB_PX)
-
-
-def _detail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a small copy of a picture less its own blur, divided by the contrast around and one grey level."""
-    thumb = cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    detail = thumb - cv2.GaussianBlur(thumb, (0, 0), _DETAIL_SIGMA_PX)
-    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _DETAIL_SIGMA_PX))
-    return np.asarray(detail / (contrast + 1.0), np.float32)
+    return np.array([detail(image) for image in images], np.float32).reshape(-1, _THUMB_PX, _THUMB_PX)
 
 
 def _equal(keys: Sequence[str | None]) -> NDArray[np.int64]:
@@ -112,13 +121,13 @@ def _equal(keys: Sequence[str | None]) -> NDArray[np.int64]:
     return np.array(edges, np.int64).reshape(-1, 2)
 
 
-def _keys(tree: Tree, pattern: str) -> list[str | None]:
+def _keys(paths: Sequence[str], pattern: str) -> list[str | None]:
     """Return what the pattern's first group says of each file name, None where it finds nothing."""
     try:
-        found = [re.search(pattern, PurePosixPath(path).name) for path in tree.paths]
+        found = [re.search(pattern, PurePosixPath(path).name) for path in paths]
         keys = [match and match.group(1) for match in found]
     except (re.error, IndexError) as fault:
         raise ConfigError(f"group pattern {pattern!r}: not a regular expression with a group in brackets") from fault
     if not any(keys):
-        raise ConfigError(f"group pattern {pattern!r}: no picture below {tree.root} has such a name")
+        raise ConfigError(f"group pattern {pattern!r}: no picture has such a name")
     return keys

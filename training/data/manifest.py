@@ -14,7 +14,7 @@ from shadowline.errors import ConfigError, StationError
 from training.data.groups import TWIN_CORRELATION, group_pictures, nearest
 from training.data.tree import Tree
 
-__all__ = ["Manifest", "Picture", "Split", "check_leak", "check_split", "make_manifest", "read_manifest"]
+__all__ = ["Manifest", "Picture", "Split", "check_leak", "check_split", "make_manifest", "read_manifest", "sides_of"]
 
 Split: TypeAlias = Literal["train", "val", "test"]
 _ORDER: tuple[Split, ...] = ("train", "test", "val")
@@ -76,16 +76,12 @@ def make_manifest(
     folds, k being 1 over the test fraction; the test sides of all folds are disjoint and hold every picture. Raises
     `StationError` for a class with one picture, and when the fractions do not sum to 1 or have no such fold.
     """
-    if abs(sum(fractions.values()) - 1) > 1e-6:
-        raise ConfigError(f"split fractions {dict(fractions)} do not sum to 1")
     labels = tuple(sorted(set(tree.labels)))
     for label, count in Counter(tree.labels).items():
         if count < 2:
             raise StationError(f"{tree.root}: class {label} has one usable picture; add more or remove its folder")
     groups = group_pictures(tree, group_pattern)
-    names, rows = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), len(labels)), np.int64)
-    np.add.at(counts, (rows, np.array([labels.index(label) for label in tree.labels])), 1)
+    counts, rows = _count(tree.labels, groups)
     sides = _sides(counts, fractions, fold, np.random.default_rng(seed))
     pictures = tuple(
         Picture(path=path, label=label, also=tree.also.get(path, ()), sha256=sha256, group=int(group), split=sides[row])
@@ -93,6 +89,19 @@ def make_manifest(
     )
     notes = (*tree.notes, *_group_notes(labels, counts), *_side_notes(labels, counts, sides, fractions))
     return Manifest(seed=seed, labels=labels, pictures=pictures, skipped=tree.skipped, notes=notes)
+
+
+def sides_of(
+    labels: Sequence[str],
+    groups: NDArray[np.int64],
+    seed: int,
+    fractions: Mapping[Split, float],
+    fold: int | None = None,
+) -> list[Split]:
+    """Return the side of each picture, given its label and its group, shared out as `make_manifest` does."""
+    counts, rows = _count(labels, groups)
+    sides = _sides(counts, fractions, fold, np.random.default_rng(seed))
+    return [sides[row] for row in rows]
 
 
 def check_split(manifest: Manifest) -> None:
@@ -137,10 +146,21 @@ def read_manifest(path: Path) -> Manifest:
         raise StationError(f"{path}: not a split manifest of `station train fit`") from fault
 
 
+def _count(labels: Sequence[str], groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pictures of each label in each group [groups, labels], labels sorted, and each picture's row of it."""
+    names, columns = np.unique(labels, return_inverse=True)
+    found, rows = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(found), len(names)), np.int64)
+    np.add.at(counts, (rows, columns), 1)
+    return counts, rows
+
+
 def _sides(
     counts: NDArray[np.int64], fractions: Mapping[Split, float], fold: int | None, rng: np.random.Generator
 ) -> list[Split]:
     """Return the side of each group; `counts` is its pictures of each class [groups, classes]."""
+    if abs(sum(fractions.values()) - 1) > 1e-6:
+        raise ConfigError(f"split fractions {dict(fractions)} do not sum to 1")
     names = [side for side in _ORDER if fractions.get(side, 0.0) > 0]
     if fold is None:
         return [names[place] for place in _share_out(counts, [fractions[side] for side in names], rng)]

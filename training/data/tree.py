@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 
 from shadowline.errors import StationError
 
-__all__ = ["Ambiguous", "Raw", "Tree", "deep_bits", "read_files", "read_grey", "read_tree", "tree_of"]
+__all__ = [
+    "Ambiguous",
+    "Raw",
+    "Tree",
+    "deep_bits",
+    "is_picture",
+    "read_files",
+    "read_grey",
+    "read_levels",
+    "read_tree",
+    "tree_of",
+]
 
 Ambiguous: TypeAlias = Literal["skip", "also"]
 """What becomes of a picture in several class folders: left out, or kept once with the other labels in `also`."""
@@ -92,11 +103,10 @@ def read_files(root: Path, aliases: Mapping[str, str]) -> Raw:
     rows: list[tuple[str, str, NDArray[Any], str]] = []
     unreadable: dict[str, str] = {}
     for folder in folders:
-        for path in _picture_files(folder):
+        for path in sorted(filter(is_picture, folder.iterdir())):
             name = path.relative_to(root).as_posix()
             try:
-                data = _bytes(path)
-                rows.append((name, _label(folder, aliases), _decode(path, data), hashlib.sha256(data).hexdigest()))
+                rows.append((name, _label(folder, aliases), *read_levels(path)))
             except StationError as fault:
                 unreadable[name] = str(fault)
     paths, labels, levels, hashes = zip(*rows, strict=True) if rows else ((), (), (), ())
@@ -122,8 +132,18 @@ def _label(folder: Path, aliases: Mapping[str, str]) -> str:
     return aliases.get(folder.name, folder.name)
 
 
-def _picture_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+def is_picture(path: Path) -> bool:
+    """Tell whether a file's name is that of a picture, and not of a hidden file."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_levels(path: Path) -> tuple[NDArray[Any], str]:
+    """Return a picture file's grey pixels as they are, uint8 or uint16 [H,W], and the file's hash.
+
+    Raises `StationError` when it can't be decoded.
+    """
+    data = _bytes(path)
+    return _decode(path, data), hashlib.sha256(data).hexdigest()
 
 
 def _bytes(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from training.networks.backbone import BackboneTrunk
 from training.networks.depths import condensed, middle_layers, run_layers
 from training.recipe import Scale
 
-__all__ = ["Ensemble", "Network", "Scaling", "Serving", "features_of", "logits_of", "probabilities_of"]
+__all__ = ["Ensemble", "Network", "Scaling", "Serving", "features_of", "logits_of", "probabilities_of", "scale_levels"]
 
 _BATCH = 64
 _LEVEL_FLOOR = 4.0
@@ -36,15 +36,20 @@ class Scaling(nn.Module):
         levels = crops.to(torch.float32)
         if levels.shape[-1] != self.input_px:
             levels = functional.interpolate(levels, (self.input_px, self.input_px), mode="bilinear", antialias=False)
-        if self.scale == "unit":
-            return levels * (1 / 255)
-        if self.scale == "symmetric":
-            return levels * (1 / 127.5) - 1
-        if self.scale == "imagenet":
-            return (levels * (1 / 255) - _IMAGENET_MEAN) * (1 / _IMAGENET_DEVIATION)
-        levels = levels - levels.mean((2, 3), keepdim=True)
-        spread = (levels * levels).mean((2, 3), keepdim=True).sqrt()
-        return levels / (spread + _LEVEL_FLOOR)
+        return scale_levels(levels, self.scale)
+
+
+def scale_levels(levels: Tensor, scale: Scale) -> Tensor:
+    """Return grey levels 0..255, float [N,1,H,W], as a network is fed them."""
+    if scale == "unit":
+        return levels * (1 / 255)
+    if scale == "symmetric":
+        return levels * (1 / 127.5) - 1
+    if scale == "imagenet":
+        return (levels * (1 / 255) - _IMAGENET_MEAN) * (1 / _IMAGENET_DEVIATION)
+    levels = levels - levels.mean((2, 3), keepdim=True)
+    spread = (levels * levels).mean((2, 3), keepdim=True).sqrt()
+    return levels / (spread + _LEVEL_FLOOR)
 
 
 class Network(nn.Module):

@@ -1,7 +1,8 @@
 """The report folder of a run: numbers, answers, pictures and a page, all of it or nothing. Pure but for files."""
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from training.report.plots import confusion_chart, learning_chart, precision_rec
 from training.report.predictions import predictions_file, write_predictions
 from training.report.theme import DARK, LIGHT, Theme
 
-__all__ = ["write_report"]
+__all__ = ["fresh_folder", "write_report"]
 
 
 def write_report(
@@ -55,7 +56,11 @@ def write_report(
     files = {f"{name}.png": png for name, png in (light | sheets).items()}
     files["metrics.json"] = metrics.model_dump_json(indent=1).encode()
     files["index.html"] = make_page(metrics, light | sheets, dark).encode()
-    _replace(folder, files, sides, labels, multi_label)
+    with fresh_folder(folder) as fresh:
+        for name, content in files.items():
+            (fresh / name).write_bytes(content)
+        for side, one in sides.items():
+            write_predictions(fresh / predictions_file(side), one, labels, multi_label)
 
 
 def _charts(
@@ -70,19 +75,18 @@ def _charts(
     return charts | ({"curves": learning_chart(curves, theme)} if curves else {})
 
 
-def _replace(
-    folder: Path, files: Mapping[str, bytes], sides: Mapping[str, Evaluation], labels: Sequence[str], multi_label: bool
-) -> None:
-    """Put a folder of these files in the place of `folder` in one step, from a temporary one beside it."""
+@contextlib.contextmanager
+def fresh_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` in one step, unless something is raised.
+
+    Raises `StationError` when it can't be written; then nothing has changed.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             fresh, old = Path(scratch, "fresh"), Path(scratch, "old")
             fresh.mkdir()
-            for name, content in files.items():
-                (fresh / name).write_bytes(content)
-            for side, answers in sides.items():
-                write_predictions(fresh / predictions_file(side), answers, labels, multi_label)
+            yield fresh
             if folder.exists():
                 folder.rename(old)
             fresh.rename(folder)
