@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engines import CropCut, Engine, ModelCard, OnnxRuntimeEngine, read_card, shipped_model
+from engines.border import border_of
 from engines.compile import compile_plan
 from engines.flavour import load_flavour
 from engines.model import Precision
@@ -212,7 +213,9 @@ def _build(model: Path, precision: Precision, folder: Path) -> tuple[float, int]
         profile=Profile(),
     )
     start_s = time.perf_counter()
-    plan = compile_plan(model, read_card(model), key, WORKSPACE_MIB, folder / "timing", lambda part, phase: None)
+    card = read_card(model)
+    border = border_of(card)
+    plan = compile_plan(model, card.name, border, key, WORKSPACE_MIB, folder / "timing", lambda part, phase: None)
     return time.perf_counter() - start_s, len(plan)
 
 
