@@ -58,10 +58,13 @@ class Rig:
             raise worker.failure
 
     def process(self) -> psutil.Process:
-        """Wait for the process that keeps."""
-        wait_until(lambda: bool(psutil.Process().children()))
-        (process,) = psutil.Process().children()
+        """Wait for the process that keeps; before it runs its own program it can't be halted without harm."""
+        wait_until(lambda: bool(self._processes()))
+        (process,) = self._processes()
         return process
+
+    def _processes(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if "station.archive.serve" in child.cmdline()]
 
     def kept(self) -> dict[int, Evidence]:
         found = [decode(path.read_bytes()) for path in self.folder.glob(f"2*/*/*/*/{RECORD}")]
