@@ -146,6 +146,17 @@ def test_few_pictures_and_all_pictures_are_settings(data, tmp_path):
     assert len(few.pictures.learnt(everything)) == sum(len(few.pictures.sides[side]) for side in ("train", "val"))
 
 
+def test_a_detector_goes_on_from_an_earlier_one(trained, data, tmp_path):
+    folder, _ = trained
+    still = ["epochs=1", "learning_rate=1e-12", "average=0", "weight_decay=0"]
+    made = fit_detector(
+        recipe(*SHORT, *still, f"start={folder / 'network.pt'}"), data, tmp_path / "on", ONE, console=QUIET
+    )
+    before, after = (torch.load(path / "network.pt", weights_only=True) for path in (folder, made.paths.folder))
+    weights = [name for name in before if name.endswith("weight")]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
+
+
 def refused(data, tmp_path, *settings):
     with pytest.raises(StationError) as fault:
         fit_detector(recipe(*SHORT, *settings), data, tmp_path / "run", ONE, console=QUIET)

@@ -21,6 +21,7 @@ from training.finders.learning import learn
 from training.finders.pictures import Sample
 from training.finders.runs import Opened, Pictures, open_run
 from training.machine import Machine
+from training.networks.weights import load_weights
 
 __all__ = ["fit_detector", "labels_of", "load_detector"]
 
@@ -73,9 +74,11 @@ def fit_detector(
     if run.is_finished:
         return run
     labels = labels_of(run)
-    network, report = open_detect_network(run.recipe, len(labels))
+    network, report = open_detect_network(run.recipe, len(labels), start=run.recipe.start is None)
     if report is not None:
         _log.info("starting weights: %s", report.text())
+    if run.recipe.start is not None:
+        _log.info("%s: %s", run.recipe.start, load_weights(network, run.recipe.start).text())
     task = _Detecting(network, run.recipe, labels, run.pictures.sides["val"])
     learn(task, run.recipe, run.pictures.learnt(run.recipe), labels, folder, machine or Machine(), console)
     return run

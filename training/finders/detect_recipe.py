@@ -1,5 +1,6 @@
 """What decides the result of a detector's training. Pure."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -13,6 +14,8 @@ class DetectRecipe(FinderRecipe):
     """One training of a detector."""
 
     kind: Literal["detector"] = "detector"
+    start: Path | None = None
+    """`network.pt` of an earlier detector to go on from: for larger pictures, more of them, or other labels."""
     width: Annotated[int, Field(ge=8, le=512, multiple_of=8)] = 64
     """Channels of the pyramid and the head."""
     depth: Annotated[int, Field(ge=1, le=4)] = 2
