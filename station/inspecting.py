@@ -101,7 +101,7 @@ class Inspecting:
             finders = {
                 name: open_finder(one.regions, one.flat_field, engines) for name, one in self._calibrated.items()
             }
-            live = make_model(opened.engine, config, engines.labels(config.regions), opened.why)
+            live = make_model(opened.engine, config, opened.why, engines.labels(config.regions))
             refuse_strangers(config.archive, live.judge.labels)
             reserve = self._make_reserve(live)
             inspector = Inspector(
@@ -142,7 +142,7 @@ class Inspecting:
         if self.opened.reserve is None:
             return None
         why = "the engines before it failed"
-        return make_model(self.opened.reserve, self._config, live.judge.finders, why)
+        return make_model(self.opened.reserve, self._config, why, live.judge.finders)
 
     def _work(self, inspector: Inspector) -> None:
         settled = self.opened.settled

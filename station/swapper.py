@@ -168,7 +168,7 @@ class Swapper:
         with ExitStack() as undo:
             engine = open_plan(plan, self._settled)
             undo.callback(engine.__exit__, None, None, None)
-            candidate = make_model(engine, self._config, self._models.live.judge.finders, "swapped in")
+            candidate = make_model(engine, self._config, "swapped in", self._models.live.judge.finders)
             findings = [self._compare_golden(candidate), self._replay(candidate)]
             before = self._shadow(candidate, findings)
             undo.pop_all()

@@ -23,9 +23,10 @@ from station.verdict import Judge
 __all__ = ["disagreements", "draw_crops_apart", "make_model"]
 
 _BATCH: Final = 32
+_NO_LABELS: Final = FinderLabels()
 
 
-def make_model(engine: Engine, config: Config, finders: FinderLabels, why: str) -> Model:
+def make_model(engine: Engine, config: Config, why: str, finders: FinderLabels = _NO_LABELS) -> Model:
     """Return an entered engine with its judge, and how well it names the golden set where there is one.
 
     `finders` are the labels that the line's finders give by themselves. Raises `ConfigError` when a rule or floor of
