@@ -47,6 +47,14 @@ def test_a_mask_is_the_heat_and_a_thin_crack_fills_its_cells() -> None:
     assert heat.sum() == 4
 
 
+def test_a_mask_can_be_widened_by_cells() -> None:
+    defect = np.zeros((32, 64), np.bool_)
+    defect[8:16, 16:24] = True
+    heat = target_heat(sample_of([], defect=defect), 1, 8, widened=1)
+    assert heat[0].sum() == 9
+    assert (heat[0, 0:3, 1:4] == 1).all()
+
+
 def test_a_mask_bounds_the_boxes_of_several_maps() -> None:
     defect = np.zeros((32, 64), np.bool_)
     defect[8:16, 8:56] = True

@@ -29,9 +29,11 @@ __all__ = ["as_engine", "fit_heat", "heat_losses", "load_heat", "start_heat_card
 
 _FOCUS: Final = 1.5
 """Exponent of how far off a cell is: the many that are easily right count little."""
+_WIDENED: Final = 1
+"""Cells that a masked defect is widened by: what lies around it in fragments is then of one region with it."""
 _NEAR: Final = 9
 """Side of the square of cells in which a small defect is alone."""
-_MOST_WEIGHT: Final = 20.0
+_MOST_WEIGHT: Final = 8.0
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,7 @@ class _Heating:
     def losses(self, samples: Sequence[Sample], device: torch.device) -> Mapping[str, Tensor]:
         frames = torch.from_numpy(np.stack([sample.image for sample in samples])[:, None])
         maps, stride = self.network.maps, self.network.stride
-        target = torch.from_numpy(np.stack([target_heat(sample, maps, stride) for sample in samples]))
+        target = torch.from_numpy(np.stack([target_heat(sample, maps, stride, _WIDENED) for sample in samples]))
         return heat_losses(self.network(frames.to(device)), target.to(device))
 
     def measure(self, device: torch.device) -> Mapping[str, float]:

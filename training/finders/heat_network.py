@@ -1,7 +1,7 @@
 """The networks of heat maps: grey frames of any size in, a logit a cell and map out. Needs torch."""
 
 import math
-from typing import Final, cast
+from typing import Final, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from training.networks.network import scale_levels
 from training.networks.weights import WeightsReport
 from training.recipe import Scale
 
-__all__ = ["HeatNetwork", "ServedHeat", "open_heat_network"]
+__all__ = ["HeatNetwork", "ServedHeat", "SmallNetwork", "open_heat_network"]
 
 _PRIOR: Final = 0.02
 """Heat that a new network tells of every cell."""
@@ -50,12 +50,25 @@ class SmallNetwork(nn.Module):
 class HeatNetwork(nn.Module):
     """Scaling, maps, and a head on the finest of them; cells have `stride` pixels."""
 
-    def __init__(self, levels: Scale, body: SmallNetwork | Pyramid, width: int, maps: int) -> None:
+    def __init__(
+        self, levels: Scale, body: SmallNetwork | Pyramid, width: int, maps: int, keep_statistics: bool = False
+    ) -> None:
+        """`keep_statistics` holds those of the trunk's norms: small batches of few pictures don't give better ones."""
         super().__init__()
         self.levels, self.body = levels, body
+        self._keeps = keep_statistics
         self.stride, self.maps = body.strides[0], maps
         self.head = nn.Conv2d(width, maps, 1)
         nn.init.constant_(cast(Tensor, self.head.bias), math.log(_PRIOR / (1 - _PRIOR)))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of learning, in which the kept norms stay as they are."""
+        super().train(mode)
+        if self._keeps and isinstance(self.body, Pyramid):
+            for module in self.body.trunk.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return logits [N,C,h,w] of frames uint8 [N,1,H,W], whose sides are multiples of `stride`."""
@@ -80,7 +93,8 @@ def open_heat_network(recipe: HeatRecipe, maps: int, start: bool = True) -> tupl
     if recipe.network == SMALL:
         return HeatNetwork(recipe.levels, SmallNetwork(), 64, maps).to(memory_format=torch.channels_last), None
     trunk, report = open_trunk(recipe, _STAGES, start)
-    network: HeatNetwork = HeatNetwork(recipe.levels, Pyramid(trunk, recipe.width), recipe.width, maps)
+    started = recipe.weights != "none"
+    network: HeatNetwork = HeatNetwork(recipe.levels, Pyramid(trunk, recipe.width), recipe.width, maps, started)
     return network.to(memory_format=torch.channels_last), report
 
 

@@ -17,21 +17,21 @@ __all__ = ["target_heat"]
 
 _WHOLE_PART: Final = 0.25
 """The part of a cell that must be masked for a heat of 1."""
-_SLOPE_PART: Final = 0.5
+_SLOPE_PART: Final = 0.3
 """How far a box's slope reaches in, as a part of the way from its border to its middle."""
 _LEAST_CELLS: Final = 1.5
 """A narrower box is taken to be as wide as this."""
 
 
-def target_heat(sample: Sample, maps: int, stride: int) -> NDArray[np.float32]:
+def target_heat(sample: Sample, maps: int, stride: int, widened: int = 0) -> NDArray[np.float32]:
     """Return the heat [maps,h,w] that a picture should have, in cells of `stride` pixels; its sides are multiples.
 
     With one map it holds defects of any class, else each class has its own. Where a mask tells where a defect is, that
-    counts, and of several maps what of each box is masked.
+    counts, `widened` by so many cells all around, and of several maps what of each box is masked.
     """
     height, width = (side // stride for side in sample.image.shape)
     heat = np.zeros((maps, height, width), np.float32)
-    masked = None if sample.defect is None else _mask_heat(sample.defect, stride)
+    masked = None if sample.defect is None else _mask_heat(sample.defect, stride, widened)
     if masked is not None and maps == 1:
         heat[0] = masked
         return heat
@@ -44,10 +44,11 @@ def target_heat(sample: Sample, maps: int, stride: int) -> NDArray[np.float32]:
     return heat
 
 
-def _mask_heat(defect: NDArray[np.bool_], stride: int) -> NDArray[np.float32]:
+def _mask_heat(defect: NDArray[np.bool_], stride: int, widened: int) -> NDArray[np.float32]:
     size = (defect.shape[1] // stride, defect.shape[0] // stride)
     part = np.asarray(cv2.resize(defect.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    return np.asarray(np.clip(part / _WHOLE_PART, 0, 1), np.float32)
+    heat = np.clip(part / _WHOLE_PART, 0, 1)
+    return np.asarray(cv2.dilate(heat, np.ones([2 * widened + 1] * 2, np.uint8)), np.float32)
 
 
 def _box_heat(corners: list[float], grid: tuple[int, int], stride: int) -> NDArray[np.float32]:
