@@ -439,8 +439,8 @@ def test_a_request_that_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[st
 
 @pytest.fixture
 def held_up(tmp_path: Path) -> BuildRequest:
-    """A build that comes to its proof, the plan being compiled, and waits there for crops for ever."""
-    os.mkfifo(tmp_path / "crops.npy")
+    """A build that comes to its proof, the plan being compiled, and has so many crops there that it takes long."""
+    np.save(tmp_path / "crops.npy", np.zeros((8000, 1, 64, 64), np.uint8))
     return request_of(FP32, tmp_path / "cache", precision="fp16", crops=tmp_path / "crops.npy")
 
 
@@ -516,5 +516,5 @@ def test_a_plan_does_not_run_without_a_driver_and_says_so(tmp_path: Path, damage
     with pytest.raises(EngineError, match=r"^no NVIDIA driver on this computer: install it"):
         engine.__enter__()
     with pytest.raises(EngineError, match="not entered"):
-        engine.classify(draw_crops(1, 1, 96))
+        engine.classify(draw_crops(1, 1, 64))
     engine.__exit__(None, None, None)
