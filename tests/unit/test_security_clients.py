@@ -9,7 +9,7 @@ from station.security.clients import Domain, Refusal, allow, judge, known_client
 from station.security.keys import today
 from tests.keyed import Keyring
 
-TOMORROW = today() + timedelta(days=1)
+EXPIRY = today() + timedelta(days=2)  # of a run that may go over midnight
 
 
 @pytest.fixture
@@ -44,10 +44,10 @@ def test_a_revoked_client_may_nothing_until_it_is_allowed_again(keyring: Keyring
 
 def test_a_key_expires_with_the_day(keyring: Keyring) -> None:
     keys = keyring.client("hmi")
-    allow(keyring.folder, "hmi", keys.own.public, ["events"], TOMORROW)
+    allow(keyring.folder, "hmi", keys.own.public, ["events"], EXPIRY)
     clients = known_clients(keyring.folder)
-    assert judge(clients, keys.own.public, "events", TOMORROW - timedelta(days=1)) is None
-    assert judge(clients, keys.own.public, "events", TOMORROW) == "expired"
+    assert judge(clients, keys.own.public, "events", EXPIRY - timedelta(days=1)) is None
+    assert judge(clients, keys.own.public, "events", EXPIRY) == "expired"
 
 
 def test_a_date_that_is_past_is_no_date_to_expire_on(keyring: Keyring) -> None:

@@ -61,3 +61,6 @@ def test_a_thread_that_never_gets_ready_or_never_ends_is_named() -> None:
         worker.__exit__(None, None, None)
     release.set()
     worker.__exit__(None, None, None)
+    for thread in threading.enumerate():
+        if thread.name == "slow":
+            thread.join()

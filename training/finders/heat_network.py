@@ -103,4 +103,6 @@ def _conv(given: int, out: int, stride: int = 1) -> nn.Module:
 
 
 def _grown(maps: Tensor, finer: Tensor) -> Tensor:
-    return functional.interpolate(maps, size=finer.shape[-2:], mode="nearest")
+    height, width = finer.shape[-2:]
+    # by a factor, not to a size: the sizes that ONNX would compute keep ONNX Runtime from joining INT8 layers
+    return functional.interpolate(maps, scale_factor=2.0, mode="nearest")[..., :height, :width]
