@@ -8,6 +8,7 @@
     │   └── EngineMismatch  it loads, but is not what the station or its metadata says
     ├── JournalError        what is kept of the messages can't be read or written
     ├── CalibrationError    a calibration is damaged or of another camera, size or setting
+    ├── PeerLost            the PLC, broker or client of a gateway is away: tried again, never an exit
     ├── KeysError           keys are missing, damaged, of somebody else or open to others
     └── MissingExtra        an optional package is not installed; carries the pip line
 
@@ -24,6 +25,7 @@ __all__ = [
     "JournalError",
     "KeysError",
     "MissingExtra",
+    "PeerLost",
     "StationError",
 ]
 
@@ -58,6 +60,10 @@ class JournalError(StationError):
 
 class CalibrationError(StationError):
     """A calibration is damaged or belongs to another camera, size or setting."""
+
+
+class PeerLost(StationError):
+    """The other side of a gateway does not answer, or does not answer as agreed."""
 
 
 class KeysError(StationError):

@@ -20,6 +20,7 @@ _TAGS = {
     *("simulated", "replay", "aravis", "gentl", "basler", "opencv", "python"),
     *("onnx_runtime", "tensor_rt", "auto", "fake"),
     *("chunk", "modbus", "zeromq", "speed"),
+    *("opcua", "modbus", "s7", "mqtt", "ads"),
     *("shadow", "heatmap", "anomaly", "detector", "combine"),
 }
 """Names of union members, which pydantic puts into the place of a fault."""
@@ -94,6 +95,8 @@ def name_place(place: list[int | str]) -> str:
     if not place:
         return ""
     table, keys = f"[{place[0]}]", place[1:]
+    if place[0] in ("gateway", "recipe") and keys:
+        table, keys = f"[{place[0]}.{keys[0]}]", keys[1:]
     for depth, name in ((1, "camera"), (2, "regions.finders")):
         if ".".join(map(str, place[:depth])) == name and isinstance(number := (*place, "")[depth], int):
             table, keys = f"[[{name}]] number {number + 1}", place[depth + 1 :]

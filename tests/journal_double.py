@@ -1,6 +1,7 @@
 """A station's two sockets without a station: a publisher, and a journal that answers from a list."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,7 +141,7 @@ class StationDouble:
         record = JournalRecord(journal.id, journal.first, journal.last, 0, "online") if journal else None
         origin = Origin("line", self.run, "model", "config")
         engine = EngineRecord("fake", (), "")
-        self.say(Heartbeat(origin, 0, self.interval_s, last_event, {}, engine, {}, journal=record))
+        self.say(Heartbeat(origin, time.time_ns(), self.interval_s, last_event, {}, engine, {}, journal=record))
 
 
 @contextmanager

@@ -17,12 +17,15 @@ from station.command.check import check
 from station.command.coil import coil
 from station.command.doctor import doctor
 from station.command.engine import app as engine
+from station.command.gateway import gateway
 from station.command.inspect import inspect
 from station.command.install import install
 from station.command.journal import app as journal
 from station.command.keys import app as keys
 from station.command.metrics import app as metrics
 from station.command.model import app as model
+from station.command.part import job, part
+from station.command.recipe import app as recipe
 from station.command.report import report
 from station.command.run import run
 from station.command.schema import schema
@@ -33,7 +36,7 @@ __all__ = ["main"]
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (run, watch, inspect, check, schema, doctor, bench, coil, report, tail, install):
+for command in (run, watch, inspect, check, schema, doctor, bench, coil, part, job, report, tail, gateway, install):
     app.command()(command)
 app.add_typer(archive, name="archive")
 app.add_typer(calibrate, name="calibrate")
@@ -43,6 +46,7 @@ app.add_typer(journal, name="journal")
 app.add_typer(keys, name="keys")
 app.add_typer(metrics, name="metrics")
 app.add_typer(model, name="model")
+app.add_typer(recipe, name="recipe")
 
 
 @app.callback(invoke_without_command=True)

@@ -143,8 +143,8 @@ def _remove(steps: _Steps) -> None:
     if not any(steps.has(file.path) for file in files):
         typer.echo("nothing is installed")
         return
-    steps.run("systemctl", "stop", "station.service", "station@*.service")
-    steps.run("systemctl", "disable", "station.service", "station@.service")
+    steps.run("systemctl", "stop", "station.service", "station@*.service", "station-gateway@*.service")
+    steps.run("systemctl", "disable", "station.service", "station@.service", "station-gateway@.service")
     for file in files:
         steps.unlink(file.path)
     steps.unlink(LOCAL.command)

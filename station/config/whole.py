@@ -6,18 +6,21 @@
 import hashlib
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, FiniteFloat, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from station.config.archive import ArchiveConfig
 from station.config.calibration import CalibrationConfig
 from station.config.cameras import CameraConfig, GenicamBase, device_of
+from station.config.gateways import GatewayConfig
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, LineConfig, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
+from station.config.recipes import DEFAULT, RecipeConfig, regions_by
 from station.config.regions import FinderConfig, RegionsConfig
 from station.config.security import SecurityConfig, refuse_unmeant
 from station.config.table import ConfigPath, Name, Table
+from station.config.verdict import VerdictConfig
 
 __all__ = [
     "AutoEngineConfig",
@@ -29,11 +32,9 @@ __all__ = [
     "OnnxRuntimeConfig",
     "PlanBase",
     "PublishConfig",
-    "RuleConfig",
     "StationConfig",
     "SwapConfig",
     "TensorRtConfig",
-    "VerdictConfig",
 ]
 
 
@@ -48,6 +49,8 @@ class StationConfig(Table):
     """Frames of one camera that may wait; when full, the oldest gives way as `invalid` (overrun)."""
     switch_interval_ms: Annotated[float, Field(ge=0.05, le=5.0)] = 0.5
     """How long a Python thread may keep the interpreter while another waits."""
+    recipe: Name | None = None
+    """The recipe that holds at the start; without it the plain tables do."""
 
 
 class EngineBase(Table):
@@ -143,6 +146,8 @@ class SwapConfig(Table):
     """GPU memory that TensorRT may use while it builds."""
     max_flip_share: Annotated[float, Field(ge=0, le=1)] = 0.02
     """A build that gives more of the crops, or of one label's, another label than its file is refused."""
+    max_prepared: Annotated[int, Field(ge=1, le=100)] = 4
+    """Models of recipes that wait beside the live one; beyond it the one that was not used for longest goes."""
     recent_crops: Annotated[int, Field(ge=0, le=100_000)] = 512
     """Crops of the running line that are kept, for replay."""
     max_disagreement: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -170,34 +175,6 @@ class ControlConfig(Table):
     """A socket file (ipc://…), open to this user alone; without it one in the user's runtime folder."""
     network: Annotated[str, Field(pattern=r"^tcp://.+$")] | None = None
     """Where clients with keys that may `control` command the station from other computers; without it they can't."""
-
-
-class RuleConfig(Table):
-    """When a label rejects. A region counts when it reaches every minimum."""
-
-    action: Literal["reject", "accept"] = "reject"
-    """What the label does to the frame; `accept` only reports it."""
-    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Regions named with less do not count."""
-    min_area_px: Annotated[int, Field(ge=0)] = 0
-    """Smaller regions do not count."""
-    min_count: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """So many regions of this label are needed."""
-
-
-class VerdictConfig(Table):
-    """What makes a frame `accept` or `reject`."""
-
-    confidence_floor: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Below it a region is `unknown`; without it the model's own floors are used."""
-    label_floors: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
-    """Label → the floor that takes the place of all others for it."""
-    novelty_limit: FiniteFloat | None = None
-    """Above it a region is `unknown`; takes the place of the model's own limit, and only where it has one."""
-    default: RuleConfig = RuleConfig()
-    """The rule of every label without one of its own, `unknown` among them."""
-    rules: dict[str, RuleConfig] = Field(default_factory=dict)
-    """A rule a label."""
 
 
 class PublishConfig(Table):
@@ -234,6 +211,7 @@ class Config(BaseSettings):
     regions: FinderConfig = RegionsConfig()
     engine: EngineConfig = OnnxRuntimeConfig()
     verdict: VerdictConfig = VerdictConfig()
+    recipe: dict[Name, RecipeConfig] = Field(default_factory=dict, max_length=256)
     publish: PublishConfig = PublishConfig()
     journal: JournalConfig = JournalConfig()
     archive: ArchiveConfig = ArchiveConfig()
@@ -241,6 +219,7 @@ class Config(BaseSettings):
     metrics: MetricsConfig = MetricsConfig()
     swap: SwapConfig = SwapConfig()
     control: ControlConfig = ControlConfig()
+    gateway: dict[Name, GatewayConfig] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -287,6 +266,46 @@ class Config(BaseSettings):
                 '[line.encoder] publisher_key: [security] folder = "keys" says where the station\'s own are'
             )
         return self
+
+    @model_validator(mode="after")
+    def _recipes_fit(self) -> Self:
+        if self.station.recipe is not None and self.station.recipe not in self.recipe:
+            known = ", ".join(sorted(self.recipe)) or "none"
+            raise ValueError(f"[station] recipe: no [recipe.{self.station.recipe}]; there are {known}")
+        numbers = [recipe.external_id for recipe in self.recipe.values() if recipe.external_id is not None]
+        if twice := {number for number in numbers if numbers.count(number) > 1}:
+            raise ValueError(f"[recipe] external_id: {', '.join(map(str, sorted(twice)))} is used twice")
+        for name, recipe in self.recipe.items():
+            if name == DEFAULT:
+                raise ValueError(f"[recipe.{name}]: the plain tables are called so: take another name")
+            if recipe.model is not None and isinstance(self.engine, FakeEngineConfig):
+                raise ValueError(f"[recipe.{name}] model: [engine] backend fake runs none")
+            regions_by(self.regions, name, recipe.regions)
+        return self
+
+    def by_recipe(self, name: str) -> Self:
+        """Return what holds while the recipe `name` does; `default` are the plain tables.
+
+        Raises `KeyError` for one that is not there.
+        """
+        if name == DEFAULT:
+            return self
+        recipe = self.recipe[name]
+        budget_ms = self.station.budget_ms if recipe.budget_ms is None else recipe.budget_ms
+        engine = {} if recipe.model is None else {"model": recipe.model}
+        return self.model_copy(
+            update={
+                "station": self.station.model_copy(update={"budget_ms": budget_ms}),
+                "regions": regions_by(self.regions, name, recipe.regions),
+                "engine": self.engine.model_copy(update=engine),
+                "verdict": self.verdict if recipe.verdict is None else recipe.verdict,
+            }
+        )
+
+    @property
+    def at_start(self) -> Self:
+        """What holds at the start."""
+        return self.by_recipe(self.station.recipe or DEFAULT)
 
     @property
     def sha256(self) -> str:

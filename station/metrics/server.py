@@ -12,13 +12,13 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.exposition import choose_encoder
 
 from shadowline.errors import ConfigError
 from station.config import MetricsConfig
-from station.metrics.health import Health
 from station.metrics.request import MAX_HEAD_BYTES, Answer, BadRequest, Request, parse
 from station.metrics.secret import Secret
 from station.metrics.tls import server_context
@@ -26,6 +26,17 @@ from station.metrics.tls import server_context
 __all__ = ["MetricsServer", "open_guards"]
 
 logger = logging.getLogger(__name__)
+
+
+class Health(Protocol):
+    """What `/healthz` and `/readyz` ask."""
+
+    def faults(self) -> list[str]:
+        """Return why the process should be started anew; empty while it lives."""
+
+    def obstacles(self) -> list[str]:
+        """Return why it does not do its work; empty while it does."""
+
 
 _MAX_OPEN = 32
 _TIMEOUT_S = 5.0

@@ -62,7 +62,7 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("unit", ["station.service", "station@top.service"])
+@pytest.mark.parametrize("unit", ["station.service", "station@top.service", "station-gateway@top.service"])
 def test_systemd_finds_no_fault_with_the_units(units: Path, unit: str) -> None:
     done = subprocess.run(["systemd-analyze", "verify", units / unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -74,7 +74,7 @@ def expose(unit: Path, tenths: int) -> int:
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
-@pytest.mark.parametrize("unit", ["station.service", "station@top.service"])
+@pytest.mark.parametrize("unit", ["station.service", "station@top.service", "station-gateway@top.service"])
 def test_a_unit_is_hardly_exposed(units: Path, unit: str) -> None:
     assert expose(units / unit, EXPOSURE) == 0
     assert expose(units / unit, 1) == 1
