@@ -106,3 +106,11 @@ def test_boxes_of_other_labels_are_left_out(marked):
     kinds = [read_sample(picture, ("bar",)).classes.tolist() for picture in marked]
     assert {number for row in kinds for number in row} == {0}
     assert sum(map(len, kinds)) < sum(len(picture.labels) for picture in marked)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_window_of_a_marked_picture_shows_one_of_its_marks(seed: int) -> None:
+    image = np.full((400, 400), 120, np.uint8)
+    spot = Sample(image, np.array([[370, 20, 380, 30]], np.float32), np.zeros(1, np.int64))
+    drawn = draw(lambda: spot, (96, 96), (1.0, 1.0), np.random.default_rng(seed), PLAIN)
+    assert len(drawn.boxes) == 1

@@ -117,7 +117,10 @@ class Drawn(Dataset[list[Sample]]):
 def _drawn(
     sample: Sample, size: _Size, scale: tuple[float, float], rng: np.random.Generator, settings: Augmentation
 ) -> Sample:
-    """Return a window mirrored, turned, zoomed and shifted at random; it lies inside the picture as far as it can."""
+    """Return a window mirrored, turned, zoomed and shifted at random.
+
+    It lies inside the picture as far as it can, and of a marked picture it shows the middle of one of its boxes.
+    """
     height, width = sample.image.shape
     low, high = np.log(settings.zoom)
     spread = np.log(settings.stretch) / 2
@@ -128,7 +131,11 @@ def _drawn(
     linear = turn @ np.diag(zoom)
     corners = linear @ np.array([[0, width, 0, width], [0, 0, height, height]], np.float64)
     room = np.array(size[::-1]) - np.ptp(corners, axis=1)
-    shift = rng.uniform(np.minimum(room, 0), np.maximum(room, 0)) - corners.min(1)
+    low, high = np.minimum(room, 0) - corners.min(1), np.maximum(room, 0) - corners.min(1)
+    if len(sample.boxes):
+        middle = linear @ rng.choice(sample.boxes).reshape(2, 2).mean(0)
+        low, high = np.maximum(low, -middle), np.minimum(high, np.array(size[::-1]) - middle)
+    shift = rng.uniform(low, np.maximum(low, high))
     return _window(sample, np.column_stack([linear, shift]), size)
 
 
