@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from shadowline.errors import PeerLost
 from station.client import Gap, Renumbered
 from station.config.gateways import GatewayBase
 from station.control import Coil
-from station.gateways.base import Ask, Expired
+from station.gateways.base import Ask, Expired, Turn, View
 from tests.gateway_peers import PeerDouble, carrying, fresh
 from tests.journal_double import JournalDouble, StationDouble, standing
 from tests.journals import wait_until
@@ -158,3 +160,30 @@ def test_a_request_that_nobody_answers_is_refused_to_the_peer(double: StationDou
 
         beating(double, answered)
     assert "no station answers" in seen[0]
+
+
+class Fickle(PeerDouble):
+    """Is lost after every entry that it has taken."""
+
+    def turn(self, view: View) -> Turn:
+        before = len(self.got)
+        turn = super().turn(view)
+        if len(self.got) > before:
+            raise PeerLost("fickle")
+        return turn
+
+
+def test_a_peer_that_is_lost_a_thousand_times_has_each_result_once(
+    double: StationDouble, journal: JournalDouble
+) -> None:
+    journal.keep(*fresh(51, 1000))
+    peer, process = Fickle(room=1), psutil.Process()
+    settings = GatewayBase(cycle_ms=1, backoff_s=0.0001, backoff_max_s=0.001)
+    with carrying(double, peer, settings) as tally:
+        beating(double, lambda: tally.reconnects >= 100)
+        files, threads, mib = process.num_fds(), process.num_threads(), process.memory_info().rss >> 20
+        beating(double, lambda: len(peer.numbers) == 1000)
+        assert tally.reconnects >= 1000
+        assert (process.num_fds(), process.num_threads()) == (files, threads)
+        assert (process.memory_info().rss >> 20) - mib < 16
+    assert peer.numbers == [*range(1, 1001)]
