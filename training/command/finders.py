@@ -1,13 +1,15 @@
 """`station train detect, regions, anomaly`: the commands that train finders and leave run folders and finder files."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from engines.finder_card import FinderCard
+from engines.model import Precision
 from shadowline.errors import ConfigError
 from training.command.common import (
     AsJson,
@@ -25,6 +27,9 @@ from training.command.common import (
 
 if TYPE_CHECKING:
     from training.finders.detect_answers import Views
+    from training.finders.kinds import Kind
+    from training.finders.recipe import FinderRecipe
+    from training.machine import Machine
 
 __all__ = [
     "anomaly",
@@ -56,6 +61,13 @@ ViewsOption: TypeAlias = Annotated[
 ]
 
 
+RunArgument: TypeAlias = Annotated[Path, typer.Argument(help="Run folder.")]
+SameDataOption: TypeAlias = Annotated[Path, typer.Option("--data", help="The pictures that it was trained on.")]
+OutOption: TypeAlias = Annotated[Path, typer.Option(help="Finder file to write.")]
+
+_Recipe = TypeVar("_Recipe", bound="FinderRecipe")
+
+
 def mount(app: typer.Typer) -> None:
     """Add these commands to the group."""
     app.command("detect")(detect)
@@ -82,47 +94,10 @@ def detect(
 ) -> None:
     """Train a detector on pictures with boxes: a measured finder file and its report come out."""
     need_training()
-    from training.finders.detect import fit_detector
-    from training.finders.detect_export import export_detector as export_run
-    from training.finders.detect_recipe import DetectRecipe
-    from training.finders.detect_report import marks_sheet, write_detect_report
-    from training.finders.reviewed import REVIEWED
-    from training.recipe import make_table
-    from training.sheets import write_sheet
+    from training.finders.kinds import detector
 
-    folder = _run_folder(run, resume)
-    chosen = _views(views)
-    marks = None if from_reviewed is None else REVIEWED
-    made = make_table(DetectRecipe, recipe, settings_of(data, recipe, settings), marks=marks)
-    folder = folder or free_run(made.name)
-    pictures = _pictures_of(data, from_reviewed, folder, resume)
-    machine = machine_of(threads, accelerator, workers=workers)
-    fitted = fit_detector(made, pictures, folder, machine, resume, Console(stderr=True))
-    for note in fitted.pictures.manifest.notes:
-        typer.echo(note, err=True)
-    files = {"fp32": fitted.paths.folder / "finder-fp32.onnx", precision: fitted.paths.folder / "finder.onnx"}
-    exported = export_run(fitted, files, chosen)[precision]
-    write_detect_report(fitted, exported)
-    write_sheet(fitted.paths.report / "marks.png", marks_sheet(fitted.pictures.sides["train"]))
-    show_finder(exported.card, files[precision], exported.us_per_frame, fitted.paths.report / "index.html", as_json)
-
-
-def export_detector(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[Path, typer.Option(help="The same folder of pictures as for detect.")],
-    out: Annotated[Path, typer.Option(help="Finder file to write.")],
-    precision: PrecisionOption = "int8",
-    views: ViewsOption = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Write a detector's finder file again, in another precision, with other views or in another place."""
-    need_training()
-    from training.finders.detect_export import export_detector as export_run
-    from training.finders.detect_recipe import DetectRecipe
-    from training.finders.runs import read_run
-
-    exported = export_run(read_run(DetectRecipe, data, run), {precision: out}, _views(views))[precision]
-    show_finder(exported.card, out, exported.us_per_frame, None, as_json)
+    asked = _Asked(data, recipe, settings, from_reviewed, run, resume, precision, as_json)
+    _train(detector(_views(views)), asked, machine_of(threads, accelerator, workers=workers))
 
 
 def regions(
@@ -140,46 +115,10 @@ def regions(
 ) -> None:
     """Train a heat map on pictures with boxes or masks: a measured finder file and its report come out."""
     need_training()
-    from training.finders.detect_report import marks_sheet
-    from training.finders.heat import fit_heat
-    from training.finders.heat_export import export_heat
-    from training.finders.heat_recipe import HeatRecipe
-    from training.finders.heat_report import write_heat_report
-    from training.finders.reviewed import REVIEWED
-    from training.recipe import make_table
-    from training.sheets import write_sheet
+    from training.finders.kinds import heat_map
 
-    folder = _run_folder(run, resume)
-    marks = None if from_reviewed is None else REVIEWED
-    made = make_table(HeatRecipe, recipe, settings_of(data, recipe, settings), marks=marks)
-    folder = folder or free_run(made.name)
-    pictures = _pictures_of(data, from_reviewed, folder, resume)
-    machine = machine_of(threads, accelerator, workers=workers)
-    fitted = fit_heat(made, pictures, folder, machine, resume, Console(stderr=True))
-    for note in fitted.pictures.manifest.notes:
-        typer.echo(note, err=True)
-    files = {"fp32": folder / "finder-fp32.onnx", precision: folder / "finder.onnx"}
-    exported = export_heat(fitted, files)[precision]
-    write_heat_report(fitted, exported)
-    write_sheet(fitted.paths.report / "marks.png", marks_sheet(fitted.pictures.sides["train"]))
-    show_finder(exported.card, exported.file, exported.us_per_frame, fitted.paths.report / "index.html", as_json)
-
-
-def export_regions(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[Path, typer.Option(help="The same folder of pictures as for regions.")],
-    out: Annotated[Path, typer.Option(help="Finder file to write.")],
-    precision: PrecisionOption = "int8",
-    as_json: AsJson = False,
-) -> None:
-    """Write a heat map's finder file again, in another precision or place."""
-    need_training()
-    from training.finders.heat_export import export_heat
-    from training.finders.heat_recipe import HeatRecipe
-    from training.finders.runs import read_run
-
-    exported = export_heat(read_run(HeatRecipe, data, run), {precision: out})[precision]
-    show_finder(exported.card, out, exported.us_per_frame, None, as_json)
+    asked = _Asked(data, recipe, settings, from_reviewed, run, resume, precision, as_json)
+    _train(heat_map(), asked, machine_of(threads, accelerator, workers=workers))
 
 
 def anomaly(
@@ -196,40 +135,98 @@ def anomaly(
 ) -> None:
     """Train an anomaly map on defect-free pictures alone: a measured finder file and its report come out."""
     need_training()
-    from training.finders.anomaly import fit_anomaly
-    from training.finders.anomaly_export import export_anomaly as export_run
-    from training.finders.anomaly_recipe import AnomalyRecipe
-    from training.finders.anomaly_report import painted_sheet, write_anomaly_report
-    from training.recipe import make_table
-    from training.sheets import write_sheet
+    from training.finders.kinds import anomaly_map
 
-    folder = _run_folder(run, resume)
-    made = make_table(AnomalyRecipe, recipe, settings_of(data, recipe, settings))
-    machine = machine_of(threads, accelerator, workers=workers)
-    fitted = fit_anomaly(made, data, folder or free_run(made.name), machine, resume, Console(stderr=True))
-    for note in fitted.pictures.manifest.notes:
-        typer.echo(note, err=True)
-    files = {"fp32": fitted.paths.folder / "finder-fp32.onnx", precision: fitted.paths.folder / "finder.onnx"}
-    exported = export_run(fitted, files)[precision]
-    write_anomaly_report(fitted, exported)
-    write_sheet(fitted.paths.report / "painted.png", painted_sheet(fitted))
-    show_finder(exported.card, files[precision], exported.us_per_frame, fitted.paths.report / "index.html", as_json)
+    asked = _Asked(data, recipe, settings, None, run, resume, precision, as_json)
+    _train(anomaly_map(), asked, machine_of(threads, accelerator, workers=workers))
+
+
+def export_detector(
+    run: RunArgument,
+    data: SameDataOption,
+    out: OutOption,
+    precision: PrecisionOption = "int8",
+    views: ViewsOption = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Write a detector's finder file again, in another precision, with other views or in another place."""
+    need_training()
+    from training.finders.kinds import detector
+
+    _export(detector(_views(views)), run, data, out, precision, as_json)
+
+
+def export_regions(
+    run: RunArgument,
+    data: SameDataOption,
+    out: OutOption,
+    precision: PrecisionOption = "int8",
+    as_json: AsJson = False,
+) -> None:
+    """Write a heat map's finder file again, in another precision or place."""
+    need_training()
+    from training.finders.kinds import heat_map
+
+    _export(heat_map(), run, data, out, precision, as_json)
 
 
 def export_anomaly(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-    data: Annotated[Path, typer.Option(help="The same folder of pictures as for anomaly.")],
-    out: Annotated[Path, typer.Option(help="Finder file to write.")],
+    run: RunArgument,
+    data: SameDataOption,
+    out: OutOption,
     precision: PrecisionOption = "int8",
     as_json: AsJson = False,
 ) -> None:
     """Write an anomaly map's finder file again, in another precision or place."""
     need_training()
-    from training.finders.anomaly_export import export_anomaly as export_run
-    from training.finders.anomaly_recipe import AnomalyRecipe
+    from training.finders.kinds import anomaly_map
+
+    _export(anomaly_map(), run, data, out, precision, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the three trainings are asked in the same words."""
+
+    data: Path
+    recipe: Path | None
+    settings: list[str] | None
+    from_reviewed: Path | None
+    run: Path | None
+    resume: bool
+    precision: Precision
+    as_json: bool
+
+
+def _train(kind: "Kind[_Recipe]", asked: _Asked, machine: "Machine") -> None:
+    """Fit, export, report, and show what came out."""
+    from training.finders.reviewed import REVIEWED
+    from training.recipe import make_table
+    from training.sheets import write_sheet
+
+    if asked.resume and asked.run is None:
+        raise ConfigError("--resume needs the --run to go on with")
+    marks = None if asked.from_reviewed is None else REVIEWED
+    settings = settings_of(asked.data, asked.recipe, asked.settings)
+    made = make_table(kind.recipe, asked.recipe, settings, marks=marks)
+    folder = asked.run or free_run(made.name)
+    pictures = _pictures_of(asked.data, asked.from_reviewed, folder, asked.resume)
+    fitted = kind.fit(made, pictures, folder, machine, asked.resume, Console(stderr=True))
+    for note in fitted.pictures.manifest.notes:
+        typer.echo(note, err=True)
+    precision = asked.precision
+    files: dict[Precision, Path] = {"fp32": folder / "finder-fp32.onnx", precision: folder / "finder.onnx"}
+    exported = kind.export(fitted, files)[precision]
+    kind.report(fitted, exported)
+    report = fitted.paths.report
+    write_sheet(report / kind.sheet_name, kind.sheet(fitted))
+    show_finder(exported.card, files[precision], exported.us_per_frame, report / "index.html", asked.as_json)
+
+
+def _export(kind: "Kind[_Recipe]", run: Path, data: Path, out: Path, precision: Precision, as_json: bool) -> None:
     from training.finders.runs import read_run
 
-    exported = export_run(read_run(AnomalyRecipe, data, run), {precision: out})[precision]
+    exported = kind.export(read_run(kind.recipe, data, run), {precision: out})[precision]
     show_finder(exported.card, out, exported.us_per_frame, None, as_json)
 
 
@@ -261,12 +258,6 @@ def show_finder(card: FinderCard, file: Path, us_per_frame: float, report: Path 
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _run_folder(run: Path | None, resume: bool) -> Path | None:
-    if resume and run is None:
-        raise ConfigError("--resume needs the --run to go on with")
-    return run
 
 
 def _pictures_of(data: Path, from_reviewed: Path | None, folder: Path, resume: bool) -> Path:
