@@ -24,6 +24,7 @@ from station.command.journal import app as journal
 from station.command.keys import app as keys
 from station.command.metrics import app as metrics
 from station.command.model import app as model
+from station.command.opcua import app as opcua
 from station.command.part import job, part
 from station.command.recipe import app as recipe
 from station.command.report import report
@@ -46,6 +47,7 @@ app.add_typer(journal, name="journal")
 app.add_typer(keys, name="keys")
 app.add_typer(metrics, name="metrics")
 app.add_typer(model, name="model")
+app.add_typer(opcua, name="opcua")
 app.add_typer(recipe, name="recipe")
 
 

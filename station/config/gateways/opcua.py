@@ -34,5 +34,5 @@ class OpcUaConfig(GatewayBase):
     """Connections at a time; more are cut off."""
     session_s: Annotated[float, Field(ge=5, le=3600)] = 60.0
     """How long the session of a client that was lost is kept for its return, at most."""
-    command_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """How long a client's call waits for the station's answer."""
+    command_s: Annotated[float, Field(gt=0, le=60)] = 0.8
+    """How long a client's call waits for the station's answer; its other requests wait behind it."""
