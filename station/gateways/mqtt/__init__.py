@@ -1,0 +1,1 @@
+"""The gateway to an MQTT broker: JSON for everybody, Sparkplug B for SCADA."""
