@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Self
 
 from engines.gpu import find_gpus
-from shadowline.errors import StationError
 from station.archive.archive import Archive
 from station.binding import refuse_strangers
 from station.calibrated import open_calibration, scale_of
@@ -50,9 +49,11 @@ from station.ledger import Ledger, LedgerError
 from station.metrics import Health, Metrics, MetricsServer
 from station.optics import Optics, open_baselines
 from station.outbox import Outbox
+from station.pieces import Pieces
 from station.positions import Positions
 from station.publisher import Publisher
-from station.reload import ReloadOutcome, changed_keys
+from station.recipe_book import RecipeBook
+from station.reload import ReloadOutcome
 from station.security.gate import Gate
 from station.sinks.base import Sink
 from station.sinks.zeromq import ZeroMqSink
@@ -82,6 +83,7 @@ class Station:
         self.replay_endpoint = ""
         self._queue = FrameQueue(names, config.station.queue_frames)
         self._positions = Positions(config, self.clock)
+        self._pieces = Pieces(self.clock)
         self._coverages = {
             camera.name: Coverage(camera.reach_mm, self._positions.length_of(camera))
             for camera in config.camera
@@ -89,7 +91,7 @@ class Station:
         }
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
-        self._metrics.set_limits(config.station)
+        self._metrics.set_limits(config.at_start.station)
         self._metrics.watch_disk({"journal": config.journal.folder, "archive": config.archive.folder})
         self._stop = threading.Event()
         self._captures: list[Capture] = []
@@ -99,7 +101,7 @@ class Station:
 
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
-        calibrated = {camera.name: open_calibration(self.config, camera) for camera in self.config.camera}
+        calibrated = {camera.name: open_calibration(self.config.at_start, camera) for camera in self.config.camera}
         scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in self.config.camera}
         settings = self.config.calibration
         optics = Optics(open_baselines(self.config), settings.health, settings.health_every_frames)
@@ -108,7 +110,7 @@ class Station:
             self.config,
             calibrated,
             scales,
-            Origin(self.config.station.name, uuid.uuid4().hex[:12], "", self.config.sha256[:12]),
+            self._make_origin(),
             self._queue,
             self.ledger,
             self._outbox,
@@ -185,15 +187,8 @@ class Station:
         Raises `ConfigError` for a key that needs a restart and for rules that the model can't follow, `StationError`
         while a model is on its way in; then what held before goes on.
         """
-        changed = changed_keys(self.config, config)
-        self._swapper.adopt(config)
-        try:
-            self._inspecting.adopt(config)
-        except StationError:
-            self._swapper.adopt(self.config)
-            raise
+        changed = self._recipes.reload(config)
         self.config = config
-        self._metrics.set_limits(config.station)
         return changed
 
     def count_reload(self, outcome: ReloadOutcome) -> None:
@@ -226,18 +221,26 @@ class Station:
         self._metrics.watch_journal(journal, replay)
         self._journal, self.replay_endpoint = journal, replay.endpoint
 
+    def _make_origin(self) -> Origin:
+        """Return whose results these are, as far as it is known before a model is open."""
+        settings = self.config.station
+        return Origin(settings.name, uuid.uuid4().hex[:12], "", self.config.sha256[:12], recipe=settings.recipe or "")
+
     def _make_archive(self) -> Archive | None:
         config, tell = self.config.archive, partial(self._report_service, "archive")
         return None if config.folder is None else Archive(config.folder, config, self.clock, tell)
 
     def _start_swapping(self, running: ExitStack) -> None:
-        inspecting = self._inspecting
-        swapper = Swapper(self.config, inspecting.opened.settled, inspecting.models, inspecting.report, self.clock)
-        self._swapper = swapper
+        inspecting, config = self._inspecting, self.config.at_start
+        swapper = Swapper(config, inspecting.opened.settled, inspecting.models, inspecting.report, self.clock)
+        models, adopt, cards = inspecting.models, inspecting.adopt, inspecting.cards
+        self._recipes = RecipeBook(self.config, models, swapper, adopt, cards, self.clock)
         self._metrics.watch_shadow(swapper.shadowed, swapper.disagreed)
         self._start(running, "swap", swapper.run, swapper.stop)
         if self.config.control.enabled:
-            control = Control(self.config, inspecting.models, swapper, self._positions, self._gate)
+            control = Control(
+                self.config, inspecting.models, swapper, self._recipes, self._positions, self._pieces, self._gate
+            )
             self._start(running, "control", control.run, control.stop)
         if inspecting.opened.wanted:
             swapper.swap(None, None)
@@ -255,6 +258,7 @@ class Station:
             self._positions.locate(config),
             partial(refuse_strangers, self.config, config),
             partial(optics.complaint, config.name),
+            self._pieces.at,
         )
         self._captures.append(capture)
         self._start(running, f"capture {config.name}", capture.run, self._stop.set)

@@ -13,11 +13,11 @@ from station.camera_health import CameraHealth
 from station.clock import Clock
 from station.config import CameraBase, DropPolicy
 from station.event import CameraState, Outage
-from station.frame import Exposure, Frame, Position
+from station.frame import Exposure, Frame, Piece, Position
 from station.frame_queue import FrameQueue
 from station.ledger import Ledger
 from station.overlap import Tail
-from station.sequencer import Locate, Sequencer
+from station.sequencer import Locate, PieceAt, Sequencer
 
 __all__ = ["Capture", "Report"]
 
@@ -51,10 +51,12 @@ class Capture:
         locate: Locate = lambda count, tick_ns: None,
         check_identity: Callable[[str], None] = lambda identity: None,
         complaint: Callable[[], str] = str,
+        piece_at: PieceAt = lambda tick_ns: Piece(),
     ) -> None:
-        """`locate` gives the position of a picture; `check_identity` raises where a device is not the right one.
+        """`locate` gives the position of a picture, `piece_at` what it is of.
 
-        `complaint` tells what others find wrong with the camera's pictures; then it is `degraded`.
+        `check_identity` raises where a device is not the right one. `complaint` tells what others find wrong with the
+        camera's pictures; then it is `degraded`.
         """
         self.name = config.name
         self.state: CameraState = "starting"
@@ -73,7 +75,7 @@ class Capture:
         self._check_identity = check_identity
         self._complaint = complaint
         self._complained = ""
-        self._sequencer = Sequencer(config, ledger, clock, locate)
+        self._sequencer = Sequencer(config, ledger, clock, locate, piece_at)
         self._health = CameraHealth(config.degraded_share)
         self._tail = Tail(config.overlap_rows)
         self._changing = threading.Lock()

@@ -20,7 +20,7 @@ _TAGS = {
     *("simulated", "replay", "aravis", "gentl", "basler", "opencv", "python"),
     *("onnx_runtime", "tensor_rt", "auto", "fake"),
     *("chunk", "modbus", "zeromq", "speed"),
-    *("opcua", "modbus", "s7", "mqtt", "ads"),
+    *("opcua", "modbus", "s7", "mqtt"),
     *("shadow", "heatmap", "anomaly", "detector", "combine"),
 }
 """Names of union members, which pydantic puts into the place of a fault."""

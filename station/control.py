@@ -1,42 +1,78 @@
-"""The control sockets: what `station model` and `station coil` ask of a running station. The control thread owns them.
+"""The control sockets: what `station model`, `recipe`, `part` and `coil` ask of a running station.
 
-One request, one reply, JSON. One socket is a file open to this user alone; where the configuration has another, it is
-for clients with keys that may `control`. A request is bounded and checked, and what is none gets a reply that says so.
+The control thread owns them. One request, one reply, JSON. One socket is a file open to this user alone; where the
+configuration has another, it is for clients with keys that may `control`. A request is bounded and checked, and what
+is none gets a reply that says so.
 """
 
 import contextlib
 import logging
 import os
 import stat
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 import zmq
 
 from shadowline.errors import ConfigError, StationError
 from station.config import Config
+from station.control_protocol import (
+    NO_JSON,
+    Coil,
+    Job,
+    ModelRequest,
+    ModelStatus,
+    Part,
+    Prepare,
+    Recipe,
+    RecipeRecord,
+    RecipeRequest,
+    Recipes,
+    RecipeState,
+    RecipeStatus,
+    Refused,
+    Reply,
+    Request,
+    Rollback,
+    Status,
+    Swap,
+    Unprepare,
+    ask,
+    decode_request,
+    endpoint_of,
+)
 from station.models import Models
+from station.pieces import Pieces
 from station.positions import Positions
+from station.recipe_book import RecipeBook
 from station.security.door import Callers, Door
 from station.security.gate import Gate
-from station.security.keys import ClientKeys
 from station.swapper import Swapper
 
 __all__ = [
     "Coil",
     "Control",
+    "Job",
+    "ModelRequest",
     "ModelStatus",
+    "Part",
+    "Prepare",
+    "Recipe",
+    "RecipeRecord",
+    "RecipeRequest",
+    "RecipeState",
+    "RecipeStatus",
+    "Recipes",
     "Refused",
     "Reply",
     "Request",
     "Rollback",
     "Status",
     "Swap",
+    "Unprepare",
     "ask",
     "endpoint_of",
 ]
@@ -44,92 +80,31 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _POLL_MS = 200
-_MAX_PATH = 100
 _OTHER_S = 0.5
 _TOLD_BYTES = 200
 _FILE_MODE = stat.S_IRUSR | stat.S_IWUSR
 
 
-class Status(msgspec.Struct, tag_field="do", tag="status", forbid_unknown_fields=True):
-    """Which model is live, and how far a swap is."""
-
-
-class Swap(msgspec.Struct, tag_field="do", tag="swap", forbid_unknown_fields=True):
-    """Bring in the model file `model`, an absolute path on the station's computer."""
-
-    model: str
-    precision: Literal["fp32", "fp16", "int8"] | None = None
-
-
-class Rollback(msgspec.Struct, tag_field="do", tag="rollback", forbid_unknown_fields=True):
-    """Bring back the previous model."""
-
-
-class Coil(msgspec.Struct, tag_field="do", tag="coil", forbid_unknown_fields=True):
-    """Let positions count from here, as of the coil `name`."""
-
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-
-
-Request: TypeAlias = Status | Swap | Rollback | Coil
-
-
-class ModelStatus(msgspec.Struct, tag_field="reply", tag="status"):
-    """The reply to every request that was understood; after `swap` and `rollback` it carries the new job's number."""
-
-    live: str
-    engine: str
-    why: str
-    previous: str | None
-    golden: float | None
-    job: int
-    stage: str
-    detail: str
-    part: float
-    outcome: str | None
-    report: str
-    shadowed: dict[str, int]
-    disagreed: dict[str, int]
-
-
-class Refused(msgspec.Struct, tag_field="reply", tag="refused"):
-    """The reply to a request that can't be done or is none."""
-
-    error: str
-
-
-Reply: TypeAlias = ModelStatus | Refused
-
-_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
-
-
-def endpoint_of(config: Config) -> str:
-    """Return the control socket's endpoint: as configured, else one in the user's runtime folder.
-
-    Raises `ConfigError` when its path is longer than a socket's may be.
-    """
-    endpoint = config.control.endpoint
-    if not endpoint:
-        folder = os.environ.get("RUNTIME_DIRECTORY") or os.environ.get("XDG_RUNTIME_DIR")
-        place = Path(folder) if folder else Path(tempfile.gettempdir()) / f"shadowline-{os.getuid()}"
-        endpoint = f"ipc://{place / f'shadowline-{config.station.name}.control'}"
-    if len(os.fsencode(endpoint.removeprefix("ipc://"))) > _MAX_PATH:
-        raise ConfigError(f"[control] endpoint: {endpoint} is longer than a socket's path may be ({_MAX_PATH})")
-    return endpoint
-
-
 class Control:
     """Runs in a `Worker`; answers requests until stopped."""
 
-    def __init__(self, config: Config, models: Models, swapper: Swapper, positions: Positions, gate: Gate) -> None:
-        self._positions = positions
-        self._gate = gate
+    def __init__(
+        self,
+        config: Config,
+        models: Models,
+        swapper: Swapper,
+        recipes: RecipeBook,
+        positions: Positions,
+        pieces: Pieces,
+        gate: Gate,
+    ) -> None:
         self._config = config
         self._models = models
         self._swapper = swapper
+        self._recipes = recipes
+        self._positions = positions
+        self._pieces = pieces
+        self._gate = gate
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -159,13 +134,27 @@ class Control:
 
     def _answer(self, parts: list[bytes]) -> Reply:
         try:
-            return self._do(_requests.decode(b"".join(parts)))
-        except _NO_JSON as fault:
-            return Refused(f"not a request of `station model`: {fault}")
+            return self._do(decode_request(b"".join(parts)))
+        except NO_JSON as fault:
+            return Refused(f"not a request of this station: {fault}")
         except StationError as fault:
             return Refused(str(fault))
 
     def _do(self, request: Request) -> Reply:
+        match request:
+            case Recipe():
+                self._recipes.select(request.recipe)
+            case Prepare():
+                self._recipes.prepare(request.recipe)
+            case Unprepare():
+                self._recipes.unprepare(request.recipe)
+            case Recipes():
+                pass
+            case _:
+                return self._do_model(request)
+        return self._recipes.status()
+
+    def _do_model(self, request: ModelRequest) -> ModelStatus:
         match request:
             case Status():
                 pass
@@ -177,6 +166,10 @@ class Control:
                 self._swapper.roll_back()
             case Coil():
                 self._positions.begin_coil(request.name)
+            case Part():
+                self._pieces.begin_part(request.id)
+            case Job():
+                self._pieces.begin_job(request.id)
         return self._status()
 
     def _status(self) -> ModelStatus:
@@ -196,34 +189,6 @@ class Control:
             shadowed=dict(self._swapper.shadowed),
             disagreed=dict(self._swapper.disagreed),
         )
-
-
-def ask(endpoint: str, request: Request, timeout_s: float = 5.0, keys: ClientKeys | None = None) -> ModelStatus:
-    """Send `request` to the station at `endpoint`, with `keys` where it asks for them, and return its reply.
-
-    Raises `StationError` when it refuses, or when none answers within `timeout_s`.
-    """
-    with zmq.Context(io_threads=1) as context, context.socket(zmq.REQ) as socket:
-        socket.linger = 0
-        socket.rcvtimeo = round(timeout_s * 1e3)
-        if keys is not None:
-            keys.prepare(socket)
-        try:
-            socket.connect(endpoint)
-            socket.send(msgspec.json.encode(request))
-            reply = _replies.decode(socket.recv())
-        except zmq.Again:
-            known = "and does it let this client control it (station keys list)" if keys else "as this user"
-            raise StationError(
-                f"no station answers at {endpoint}: does one run with this configuration, {known}?"
-            ) from None
-        except zmq.ZMQError as fault:
-            raise StationError(f"{endpoint}: {fault.strerror.lower()}: name the station's control socket") from None
-        except _NO_JSON as fault:
-            raise StationError(f"{endpoint}: what answers there is no station: {fault}") from fault
-    if isinstance(reply, Refused):
-        raise StationError(reply.error)
-    return reply
 
 
 @contextmanager

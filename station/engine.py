@@ -23,7 +23,7 @@ from station.config import (
     TensorRtConfig,
 )
 
-__all__ = ["OpenEngine", "build_request", "open_engine", "open_plan"]
+__all__ = ["OpenEngine", "build_request", "model_file", "open_engine", "open_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +82,19 @@ def open_plan(plan: Plan, config: EngineConfig) -> Engine:
             assert_never(config)
 
 
+def model_file(config: EngineConfig) -> Path | None:
+    """Return the model file that `config` runs; None where it runs none."""
+    return None if isinstance(config, FakeEngineConfig) else config.model or shipped_model()
+
+
 def build_request(
     config: EngineConfig, swap: SwapConfig, model: Path | None = None, precision: Precision | None = None
 ) -> BuildRequest:
     """Return what to build of `model`, or of the configured one, for the back end of `config`."""
     plan = config if isinstance(config, PlanBase) else None
-    configured = None if isinstance(config, FakeEngineConfig) else config.model
     max_batch = 32 if isinstance(config, FakeEngineConfig) else config.max_batch
     return BuildRequest(
-        model=model or configured or shipped_model(),
+        model=model or model_file(config) or shipped_model(),
         cache=swap.cache or default_cache(),
         target="tensor_rt" if plan else "onnx_runtime",
         precision=precision or (plan.precision if plan else None),

@@ -69,6 +69,8 @@ class Origin(msgspec.Struct, frozen=True):
     """First 12 digits of the SHA-256 of all calibrations in use, where there are any."""
     finders: tuple[FinderRecord, ...] = ()
     """The finder files that looked for regions; shadows are found without one."""
+    recipe: str = ""
+    """The recipe that it was judged by; empty for the plain tables."""
 
 
 class DefectRecord(msgspec.Struct, frozen=True, gc=False):
@@ -161,6 +163,10 @@ class InspectionEvent(msgspec.Struct, tag_field="schema", tag="shadowline.inspec
     """The camera's input lines at capture, a bit each."""
     position: PositionRecord | None = None
     """Where the strip stood, where the station knows."""
+    part: str = ""
+    """Id of the part, as the station was told before the picture was taken; empty for none."""
+    job: str = ""
+    """Id of the job or order, likewise."""
 
 
 class Outage(msgspec.Struct, frozen=True):

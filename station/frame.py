@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClockName", "Exposure", "Frame", "Image", "InvalidReason", "Missing", "Position"]
+__all__ = ["ClockName", "Exposure", "Frame", "Image", "InvalidReason", "Missing", "Piece", "Position"]
 
 Image: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """H×W, mono. uint16 is full scale: a driver shifts 10 and 12 bit pictures up to 16."""
@@ -71,6 +71,17 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What a picture is of: the ids of the part and of the job that ran at its capture; empty for none."""
+
+    part: str = ""
+    job: str = ""
+
+
+_NO_PIECE = Piece()
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One announced frame with its picture, to be inspected.
 
@@ -92,6 +103,7 @@ class Frame:
     line_status: int | None = None
     position: Position | None = None
     overlap_rows: int = 0
+    piece: Piece = _NO_PIECE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +119,4 @@ class Missing:
     frame_id: int | None = None
     source: str | None = None
     valid_rows: int | None = None
+    piece: Piece = _NO_PIECE

@@ -141,9 +141,9 @@ class FrameQueue:
             index -= 1
 
     def _are_one_run(self, before: Missing, item: Missing) -> bool:
-        """Whether both were overrun; with very many runs waiting any two are: the queue overran them all."""
+        """Whether both of one piece were overrun; with very many runs waiting any two are one: it overran them all."""
         overrun = before.reason is InvalidReason.OVERRUN and item.reason is InvalidReason.OVERRUN
-        return overrun or len(self._waiting[item.camera]) > _MAX_RUNS
+        return (overrun and before.piece == item.piece) or len(self._waiting[item.camera]) > _MAX_RUNS
 
 
 def _overrun(frame: Frame) -> Missing:
@@ -156,6 +156,7 @@ def _overrun(frame: Frame) -> Missing:
         captured_tick_ns=frame.captured_tick_ns,
         frame_id=frame.frame_id,
         source=frame.source,
+        piece=frame.piece,
     )
 
 

@@ -5,17 +5,19 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
+from engines.model import ModelCard
 from shadowline.errors import CalibrationError, ConfigError, StationError
 from station.archive.archive import Archive
 from station.archive.selection import refuse_strangers
 from station.calibrated import Calibrated, calibration_id
 from station.clock import Clock
-from station.config import Config, FakeEngineConfig, name_of, parts_of
+from station.config import DEFAULT, Config, FakeEngineConfig, name_of, parts_of
 from station.coverage import Coverage, Span
-from station.engine import OpenEngine, open_engine
+from station.engine import OpenEngine, model_file, open_engine
 from station.event import (
     CoverageEvent,
     EngineRecord,
@@ -36,6 +38,8 @@ from station.model import Model
 from station.models import Models
 from station.optics import Optics
 from station.outbox import Outbox
+from station.recipe_book import Change
+from station.recipe_check import judge_recipes
 from station.regions import FrameEngines, RegionFinder, open_finder, reopen_finder
 from station.trial import make_model
 from station.verdict import Verdict
@@ -53,6 +57,8 @@ class Inspecting:
 
     models: Models
     opened: OpenEngine
+    cards: dict[Path | None, ModelCard]
+    """Of the model files of all recipes."""
     _engines: FrameEngines
 
     def __init__(
@@ -74,7 +80,8 @@ class Inspecting:
         """`origin` still lacks the model; `first_verdict` is called once, when a frame was really judged."""
         self.origin = msgspec.structs.replace(origin, calibration=calibration_id(calibrated))
         self.engine = EngineRecord("starting", (), "")
-        self._config = config
+        self._config = config.at_start
+        self._whole = config
         self._cameras = len(config.camera)
         self._scales = scales
         self._calibrated = calibrated
@@ -87,7 +94,7 @@ class Inspecting:
         self._coverages = coverages
         self._archive = archive
         self._first_verdict: Callable[[], None] | None = first_verdict
-        self._offered: tuple[Config, Future[None]] | None = None
+        self._offered: tuple[Change, Future[None]] | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
         """Inspect until the queue is closed and empty, then free the models."""
@@ -102,12 +109,12 @@ class Inspecting:
                 name: open_finder(one.regions, one.flat_field, engines) for name, one in self._calibrated.items()
             }
             live = make_model(opened.engine, config, opened.why, engines.labels(config.regions))
-            refuse_strangers(config.archive, live.judge.labels)
+            self._check_recipes(live)
             reserve = self._make_reserve(live)
             inspector = Inspector(
                 finders, live, config.station.budget_ms, self._clock, reserve=reserve, check=self._check_size
             )
-            self.models = Models(live, None, config.swap.recent_crops, reserve)
+            self.models = Models(live, None, config.swap.recent_crops, reserve, model_file(config.engine))
             with closing(self.models):
                 self._name(live)
                 self._name_finders()
@@ -115,14 +122,14 @@ class Inspecting:
                 self._work(inspector)
                 self._end_coverage()
 
-    def adopt(self, config: Config) -> None:
-        """Let `config` hold from the next frame on. Main thread.
+    def adopt(self, change: Change) -> None:
+        """Let `change` hold from its first frame on, and return when it does. One thread at a time.
 
         Raises `ConfigError` when a model can't follow its rules, `StationError` when no frame ends in time; then what
         held before goes on.
         """
         adopted: Future[None] = Future()
-        self._offered = (config, adopted)
+        self._offered = (change, adopted)
         try:
             adopted.result(_ADOPT_S)
         except TimeoutError:
@@ -134,6 +141,12 @@ class Inspecting:
         geometry = self._scales[frame.camera].geometry
         if geometry is not None:
             geometry.check_size(frame.image.shape[1], frame.image.shape[0])
+
+    def _check_recipes(self, live: Model) -> None:
+        """Raise `ConfigError` for a recipe that can't be used, and for a label of the archive that nobody gives."""
+        self.cards = {model_file(self._config.engine): live.engine.card}
+        judges = [live.judge, *judge_recipes(self._whole, self.cards, live.judge.finders).values()]
+        refuse_strangers(self._whole.archive, [label for judge in judges for label in judge.labels])
 
     def _make_reserve(self, live: Model) -> Model | None:
         """Return the model on the CPU that takes over when all others fail; it may be the live one."""
@@ -156,6 +169,8 @@ class Inspecting:
                 continue
             if item is None:
                 return
+            if self._offered is not None and item.captured_tick_ns >= self._offered[0].since_ns:
+                self._adopt(inspector)
             if isinstance(item, Frame):
                 self._inspect(inspector, self._gather(item))
             else:
@@ -163,9 +178,16 @@ class Inspecting:
                     self._settle(inspection)
 
     def _gather(self, frame: Frame) -> list[Frame]:
-        """Return `frame` with what the other cameras have waiting by now, one each: they share a run of the network."""
+        """Return `frame` with what the other cameras have waiting by now, one each: they share a run of the network.
+
+        While a change waits for its first frame, there is none beside that could be it.
+        """
         frames = [frame]
-        while len(frames) < self._cameras and (beside := self._queue.get_beside([one.camera for one in frames])):
+        while (
+            self._offered is None
+            and len(frames) < self._cameras
+            and (beside := self._queue.get_beside([one.camera for one in frames]))
+        ):
             frames.append(beside)
         return frames
 
@@ -191,6 +213,8 @@ class Inspecting:
             if inspector.failure:
                 self._fail_over(inspector)
         self._exchange(inspector)
+        if self._offered is not None:
+            self._adopt(inspector)
 
     def _fail_over(self, inspector: Inspector) -> None:
         """Tell that the previous model has taken over; the frame at hand is already its own."""
@@ -201,27 +225,39 @@ class Inspecting:
         self.report("failed_over", inspector.model.title, f"{failed.title} failed: {failure}")
 
     def _exchange(self, inspector: Inspector) -> None:
-        """Between two frames: take the model and the configuration that wait."""
+        """Between two frames: take the model that waits."""
         if self.models.exchange(inspector):
             self._name(inspector.model)
-        if self._offered is not None:
-            (config, adopted), self._offered = self._offered, None
-            if adopted.set_running_or_notify_cancel():
-                self._adopt(inspector, config, adopted)
 
-    def _adopt(self, inspector: Inspector, config: Config, adopted: Future[None]) -> None:
+    def _adopt(self, inspector: Inspector) -> None:
+        """Between two frames: take the change that waits."""
+        assert self._offered is not None
+        (change, adopted), self._offered = self._offered, None
+        if not adopted.set_running_or_notify_cancel():
+            return
         try:
-            finders = self._reopen(inspector, config)
-            self.models.judge_by(config.verdict)
+            self._change(inspector, change)
         except ConfigError as fault:
             adopted.set_exception(fault)
-            return
+        else:
+            adopted.set_result(None)
+
+    def _change(self, inspector: Inspector, change: Change) -> None:
+        """Let all of `change` hold. Raises `ConfigError` when it can't; then nothing has changed."""
+        config, before = change.config, inspector.model
+        finders = self._reopen(inspector, config)
+        self.models.change_file(model_file(config.engine), config.verdict, inspector)
+        new_finders = config.regions != self._config.regions
         self._config = config
         inspector.finders = finders
         inspector.budget_ms = config.station.budget_ms
-        self.origin = msgspec.structs.replace(self.origin, config=config.sha256[:12])
-        self._name_finders()
-        adopted.set_result(None)
+        self._metrics.set_limits(config.station)
+        self.origin = msgspec.structs.replace(self.origin, config=change.sha256, recipe=change.recipe)
+        if new_finders:
+            self._name_finders()
+        if inspector.model is not before:
+            self._name(inspector.model)
+            self.report("swapped", inspector.model.title, f"recipe {change.recipe or DEFAULT}")
 
     def _reopen(self, inspector: Inspector, config: Config) -> Mapping[str, RegionFinder]:
         """Return the finders by `config`: the same ones, unless a threshold of `[regions]` changed."""

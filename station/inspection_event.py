@@ -74,6 +74,8 @@ def make_inspection_event(
         valid_rows=about.valid_rows if isinstance(about, Missing) else None,
         line_status=frame.line_status if frame else None,
         position=None if position is None else _locate(position, scale),
+        part=about.piece.part,
+        job=about.piece.job,
     )
 
 

@@ -63,6 +63,8 @@ class Inspector:
     """From capture to decision; may change between two frames."""
     finders: Mapping[str, RegionFinder]
     """One a camera; may change between two frames."""
+    reserve: Model | None
+    """Takes over where there is no previous model, or that fails as well; may be the model itself."""
 
     def __init__(
         self,
@@ -74,12 +76,9 @@ class Inspector:
         reserve: Model | None = None,
         check: Callable[[Frame], None] = lambda frame: None,
     ) -> None:
-        """`reserve` takes over where there is no previous model, or that fails as well.
-
-        `check` raises `CalibrationError` for a frame that is not of its camera's calibration.
-        """
+        """`check` raises `CalibrationError` for a frame that is not of its camera's calibration."""
         self.model = model
-        self._reserve = reserve
+        self.reserve = reserve
         self.previous = previous
         self.failure = ""
         self._check = check
@@ -190,7 +189,7 @@ class Inspector:
         """Who takes over from the model; None where it is the last."""
         if self.previous is not None:
             return self.previous
-        return None if self._reserve is self.model else self._reserve
+        return None if self.reserve is self.model else self.reserve
 
     def _fall_back(self, error: EngineError) -> None:
         """Let the next model take over; raises `error` where there is none."""

@@ -1,5 +1,7 @@
 """Where the inspect thread finds the model of the next frame, and where it leaves what a swap is judged by.
 
+Each model belongs to a file, by whose path recipes ask for it; those of other recipes wait until they are asked for.
+
 The inspect thread pays for it one look a frame and, where regions were named, one copy of their crops.
 """
 
@@ -7,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +59,28 @@ class Watch:
 
 
 class Models:
-    """The live model, the one before it, and at most one that waits for the next frame."""
+    """The live model, the one before it, at most one that waits for the next frame, and those of other recipes.
 
-    def __init__(self, live: Model, previous: Model | None, recent_crops: int, reserve: Model | None = None) -> None:
-        """Keep `recent_crops` of the last crops; `reserve` is never retired and may be the live one."""
+    All but those last ones serve the same file: a recipe is never judged by the model of another.
+    """
+
+    def __init__(
+        self,
+        live: Model,
+        previous: Model | None,
+        recent_crops: int,
+        reserve: Model | None = None,
+        file: Path | None = None,
+    ) -> None:
+        """Keep `recent_crops` of the last crops; `reserve` is never retired and may be the live one.
+
+        `file` is what the live model and the reserve serve, None for a fake one.
+        """
         self.live = live
         self.previous = previous
-        self._reserve = reserve
+        self.file = file
+        self._reserve, self._reserve_file = reserve, file
+        self._prepared: dict[Path | None, Model] = {}
         self._offered: Model | None = None
         self._retired: list[Model] = []
         self._watch: Watch | None = None
@@ -96,10 +114,54 @@ class Models:
         Raises `ConfigError` when one of them can't; then all judge as before.
         """
         with self._changed:
-            models = [model for model in (self.live, self.previous, self._reserve) if model is not None]
+            models = [model for model in (self.live, self.previous, self._reserve_now) if model is not None]
             judges = [model.judge.by(rules) for model in models]
             for model, judge in zip(models, judges, strict=True):
                 model.judge = judge
+
+    def prepared(self) -> tuple[Path | None, ...]:
+        """Return the files for which a model is ready beside the live one, the last used at the end. Any thread."""
+        with self._changed:
+            return tuple(self._prepared)
+
+    def keep(self, file: Path | None, model: Model, most: int) -> None:
+        """Let `model` wait until a recipe asks for `file`; beyond `most` the one unused longest goes. Swap thread."""
+        with self._changed:
+            self._retire(self._prepared.pop(file, None))
+            self._prepared[file] = model
+            while len(self._prepared) > most:
+                self._retire(self._prepared.pop(next(iter(self._prepared))))
+
+    def drop(self, file: Path | None) -> None:
+        """Let the model of `file` go, if one waits. Any thread."""
+        with self._changed:
+            self._retire(self._prepared.pop(file, None))
+
+    def change_file(self, file: Path | None, rules: VerdictConfig, inspector: Inspector) -> None:
+        """Let the model of `file`, live or prepared, judge by `rules` from the next frame on. Inspect thread.
+
+        Raises `ConfigError` when it can't; then all is as before. While no model is on its way in.
+        """
+        if file == self.file:
+            self.judge_by(rules)
+            return
+        with self._changed:
+            model = self._prepared[file]
+            model.judge = model.judge.by(rules)
+            del self._prepared[file]
+            self._prepared[self.file] = self.live
+            self._retire(self.previous)
+            self.live, self.previous, self.file = model, None, file
+            inspector.model, inspector.previous = model, None
+            inspector.reserve = self._reserve_now
+            if inspector.reserve is not None:
+                inspector.reserve.judge = inspector.reserve.judge.by(rules)
+            self._forget_recent()
+
+    @property
+    def _reserve_now(self) -> Model | None:
+        """The reserve, where it serves the live model's file."""
+        return self._reserve if self.file == self._reserve_file else None
 
     def fail_over(self, inspector: Inspector) -> None:
         """Note that the previous model has taken over from the live one, which is retired. Inspect thread."""
@@ -190,7 +252,7 @@ class Models:
 
     def close(self) -> None:
         """Free all models, when nobody uses them any more."""
-        everyone = (self._offered, self.previous, self.live, self._reserve)
+        everyone = (self._offered, self.previous, self.live, self._reserve, *self._prepared.values())
         self._retired += [model for model in everyone if model is not None]
         self.release()
 

@@ -83,19 +83,25 @@ def _describe_table(path: str, of: Schema, whole: Schema, told: set[str]) -> Ite
     if path in told or "properties" not in kinds[0]:
         return
     told.add(path)
+    path = f"{path}.NAME" if "patternProperties" in of else path
     title = f"[[{path}]]" if of.get("type") == "array" else f"[{path}]"
     if len(kinds) > 1 and all(kind["title"] in told for kind in kinds):
-        yield f"{'#' * min(4, path.count('.') + 2)} `{title}`\n"
+        yield f"{_hashes(path)} `{title}`\n"
         yield f"Each with the keys of its type: {', '.join(map(_kind_name, kinds))}.\n"
         return
     shared = _shared(kinds)
-    yield f"{'#' * min(4, path.count('.') + 2)} `{title}`\n"
+    yield f"{_hashes(path)} `{title}`\n"
     yield from _section(kinds[0] if len(kinds) == 1 else {**kinds[0], **shared}, path, whole, told)
     for kind in kinds if len(kinds) > 1 else ():
         told.add(kind["title"])
         own = {key: value for key, value in kind["properties"].items() if key not in shared["properties"]}
         yield f"**{_kind_name(kind)}** {_clean(kind.get('description', ''))}\n"
         yield from _section({**kind, "properties": own, "description": ""}, path, whole, told)
+
+
+def _hashes(path: str) -> str:
+    """Return what stands before the title of the table at `path`."""
+    return "#" * min(4, path.replace(".NAME", "").count(".") + 2)
 
 
 def _section(kind: Schema, path: str, whole: Schema, told: set[str]) -> Iterator[str]:
@@ -116,6 +122,7 @@ def _kinds(of: Schema) -> list[Schema]:
     item = of.get("items", of) if of.get("type") == "array" else of
     if isinstance(more := item.get("additionalProperties"), dict):
         item = more
+    item = next(iter(item.get("patternProperties", {}).values()), item)  # a table whose keys are names
     choices = item.get("anyOf") or item.get("oneOf") or [item]
     return [choice for choice in choices if choice.get("type") != "null"]
 

@@ -28,6 +28,10 @@ _SAFE: Final[tuple[Key, ...]] = (
     ("regions", "finders", _ANY, "low"),
     ("regions", "finders", _ANY, "high"),
     ("verdict",),
+    ("gateway",),  # read by processes of their own
+    ("recipe",),
+    ("station", "recipe"),
+    ("swap", "max_prepared"),
     ("swap", "max_flip_share"),
     ("swap", "max_disagreement"),
     ("swap", "golden_loss"),

@@ -8,16 +8,19 @@ import numpy as np
 from station.clock import Clock
 from station.config import CameraBase
 from station.device_clock import DeviceClock
-from station.frame import ClockName, Exposure, Frame, Image, InvalidReason, Missing, Position
+from station.frame import ClockName, Exposure, Frame, Image, InvalidReason, Missing, Piece, Position
 from station.ledger import Ledger
 
-__all__ = ["MAX_JUMP", "Locate", "Sequencer"]
+__all__ = ["MAX_JUMP", "Locate", "PieceAt", "Sequencer"]
 
 MAX_JUMP = 10_000
 """A larger jump of the device's counter, either way, is a counter that started anew and not so many frames."""
 
 Locate: TypeAlias = Callable[[int | None, int], Position | None]
 """Called with the encoder count of a picture, where it has one, and the tick at which it was taken."""
+
+PieceAt: TypeAlias = Callable[[int], Piece]
+"""Called with the tick at which a picture was taken."""
 
 _TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 _COMPARED_ROWS = 8  # every so-manieth row is compared: a sensor's noise makes no two of them equal
@@ -26,12 +29,20 @@ _COMPARED_ROWS = 8  # every so-manieth row is compared: a sensor's noise makes n
 class Sequencer:
     """Turns the exposures of one camera into frames, and into the news of frames that are missing."""
 
-    def __init__(self, config: CameraBase, ledger: Ledger, clock: Clock, locate: Locate) -> None:
+    def __init__(
+        self,
+        config: CameraBase,
+        ledger: Ledger,
+        clock: Clock,
+        locate: Locate,
+        piece_at: PieceAt = lambda tick_ns: Piece(),
+    ) -> None:
         self._config = config
         self._camera = config.name
         self._ledger = ledger
         self._clock = clock
         self._locate = locate
+        self._piece_at = piece_at
         self.reopened()
 
     def reopened(self) -> None:
@@ -114,6 +125,7 @@ class Sequencer:
                 source=exposure.source,
                 line_status=exposure.line_status,
                 position=self._locate(exposure.encoder, tick_ns - age_ns),
+                piece=self._piece_at(tick_ns - age_ns),
             )
 
     def _missing(self, exposure: Exposure, reason: InvalidReason, tick_ns: int, count: int = 1) -> Iterator[Missing]:
@@ -129,4 +141,5 @@ class Sequencer:
                 frame_id=exposure.frame_id if itself else None,
                 source=exposure.source,
                 valid_rows=exposure.valid_rows if itself else None,
+                piece=self._piece_at(tick_ns),
             )

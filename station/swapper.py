@@ -24,7 +24,7 @@ from engines.plan_cache import PlanCache
 from shadowline.errors import EngineError, StationError
 from station.clock import Clock
 from station.config import Config, EngineConfig, SwapConfig
-from station.engine import build_request, open_plan
+from station.engine import build_request, model_file, open_plan
 from station.event import ModelAction
 from station.model import Model
 from station.models import Models, Watch
@@ -34,7 +34,7 @@ __all__ = ["Report", "Stage", "SwapStatus", "Swapper"]
 
 logger = logging.getLogger(__name__)
 
-Stage: TypeAlias = Literal["idle", "building", "replaying", "shadowing", "switching", "probation"]
+Stage: TypeAlias = Literal["idle", "preparing", "building", "replaying", "shadowing", "switching", "probation"]
 
 Report: TypeAlias = Callable[[ModelAction, str, str], None]
 """Gets what happened, which model it is about and a detail."""
@@ -94,10 +94,30 @@ class Swapper:
         """Begin to bring back the previous model; as `swap`."""
         return self._begin(self._roll_back)
 
+    def prepare(self, job: Callable[[], str]) -> int:
+        """Begin `job`, which calls `make` and leaves the live model to others; as `swap`."""
+        return self._begin(job, "preparing")
+
+    def make(self, config: Config, why: str) -> tuple[Model, str]:
+        """Return the model of `config`, built, proved and entered, and what was found out. Within a job.
+
+        Raises `StationError` when it can't be used; `why` says what it is for.
+        """
+        request = build_request(self._settled, config.swap, model_file(config.engine))
+        self._report("building", request.model.name, why)
+        with ExitStack() as undo:
+            engine = open_plan(self._make_plan(request), self._settled)
+            undo.callback(engine.__exit__, None, None, None)
+            model = make_model(engine, config, why, self._models.live.judge.finders)
+            findings = self._compare_golden(model)
+            undo.pop_all()
+        return model, findings
+
     def adopt(self, config: Config) -> None:
-        """Let `config` hold for the jobs to come. Main thread. Raises `StationError` while one is under way."""
+        """Let `config` hold for the jobs to come. Raises `StationError` while a model is on its way into use."""
         with self._wanted:
-            self._refuse_second()
+            if self.status.stage != "preparing":
+                self._refuse_second()
             self._config = config
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -119,11 +139,11 @@ class Swapper:
             self._build.kill()
         self._models.wake()
 
-    def _begin(self, job: Callable[[], str]) -> int:
+    def _begin(self, job: Callable[[], str], stage: Stage = "building") -> int:
         with self._wanted:
             self._refuse_second()
             self._job = job
-            self.status = SwapStatus(self.status.job + 1, "building", "waiting")
+            self.status = SwapStatus(self.status.job + 1, stage, "waiting")
             self._wanted.notify_all()
             return self.status.job
 
@@ -185,7 +205,7 @@ class Swapper:
                 draw_crops_apart(crops, 2 * _ENOUGH_CROPS)
             self._build = BuildProcess(request.model_copy(update={"crops": crops}))
             try:
-                plan = self._build.run(lambda step, part: self._enter("building", step, part))
+                plan = self._build.run(lambda step, part: self._enter(self.status.stage, step, part))
                 PlanCache(request.cache).trim(self._swap_config.max_plans, plan)
                 return plan
             finally:

@@ -99,6 +99,10 @@ class View:
         text = Text.assemble(
             (beat.origin.station, "bold"), f"  run {beat.origin.run}  {beat.origin.model}  on {beat.engine.name}"
         )
+        newest = self.recent[-1][1] if self.recent else None
+        about = (("recipe", beat.origin.recipe), *((("job", newest.job), ("part", newest.part)) if newest else ()))
+        if named := "  ".join(f"{name} {value}" for name, value in about if value):
+            text.append(f"\n{named}", style="cyan")
         if age_s > _LATE_HEARTBEATS * beat.interval_s:
             text.append(f"\nno heartbeat for {age_s:.0f} s: treat every part as reject", style="bold white on red")
         for camera, complaint in self.complaints.items():
@@ -190,9 +194,10 @@ def describe(message: Message) -> str:
             defects = ", ".join(f"{defect.label} {defect.confidence:.2f}" for defect in message.defects[:5])
             more = f" and {len(message.defects) - 5} more" if len(message.defects) > 5 else ""
             late = " LATE" if message.late else ""
+            part = f" part {message.part}" if message.part else ""
             return (
                 f"{message.event} {message.camera} #{message.sequence} {message.verdict}"
-                f" {message.latency_ms:.2f} ms{late}  {defects or message.reason}{more}"
+                f" {message.latency_ms:.2f} ms{late}{part}  {defects or message.reason}{more}"
             ).rstrip()
         case StateEvent():
             return f"{message.event} {message.camera} {message.state}  {message.detail}".rstrip()

@@ -16,13 +16,13 @@ from station.archive.shelf import Entry
 __all__ = ["Filter", "Index", "is_damage", "open_index", "read_index"]
 
 _FILE = "index.db"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _NAMES = tuple(field.name for field in fields(Entry))
 _COLUMNS = ", ".join(_NAMES)
 _SCHEMA = f"""
 CREATE TABLE evidence (
     minute TEXT, name TEXT, kept_ns INTEGER, captured_ns INTEGER, event INTEGER, camera TEXT, verdict TEXT, coil TEXT,
-    counts_as TEXT, labels TEXT, pictures INTEGER, size INTEGER, PRIMARY KEY (minute, name)
+    counts_as TEXT, labels TEXT, pictures INTEGER, size INTEGER, part TEXT, job TEXT, PRIMARY KEY (minute, name)
 ) WITHOUT ROWID;
 CREATE INDEX by_class ON evidence (counts_as, kept_ns);
 CREATE INDEX by_age ON evidence (kept_ns);
@@ -50,6 +50,8 @@ class Filter:
     first: int | None = None
     last: int | None = None
     """First and last event."""
+    part: str | None = None
+    job: str | None = None
 
 
 class Index:
@@ -98,6 +100,8 @@ class Index:
             "verdict = ?": wanted.verdict,
             "event >= ?": wanted.first,
             "event <= ?": wanted.last,
+            "part = ?": wanted.part,
+            "job = ?": wanted.job,
         }
         used = {test: value for test, value in tests.items() if value is not None}
         where = f"WHERE {' AND '.join(used)}" if used else ""

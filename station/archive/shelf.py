@@ -60,6 +60,8 @@ class Entry:
     labels: tuple[str, ...]
     pictures: int
     size: int
+    part: str = ""
+    job: str = ""
 
     @property
     def place(self) -> str:
@@ -182,6 +184,8 @@ def entry_of(evidence: Evidence, minute: str, name: str, sizes: Mapping[str, int
         evidence.labels,
         len(evidence.pictures),
         _on_disk(sizes),
+        event.part,
+        event.job,
     )
 
 

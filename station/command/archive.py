@@ -38,6 +38,8 @@ ArchiveFolder: TypeAlias = Annotated[
 ]
 Camera: TypeAlias = Annotated[str | None, typer.Option(help="Of this camera.")]
 Coil: TypeAlias = Annotated[str | None, typer.Option(help="Of this coil.")]
+Part: TypeAlias = Annotated[str | None, typer.Option(help="Of this part.")]
+Job: TypeAlias = Annotated[str | None, typer.Option(help="Of this job.")]
 Since: TypeAlias = Annotated[str | None, typer.Option(help="Of this day (UTC, 2026-11-21) or later.", metavar="DAY")]
 Until: TypeAlias = Annotated[str | None, typer.Option(help="Of this day or earlier.", metavar="DAY")]
 Verdict: TypeAlias = Annotated[
@@ -52,6 +54,8 @@ def _list(
     label: Annotated[str | None, typer.Option(help="With a region of this label.")] = None,
     camera: Camera = None,
     coil: Coil = None,
+    part: Part = None,
+    job: Job = None,
     since: Since = None,
     until: Until = None,
     verdict: Verdict = None,
@@ -63,7 +67,7 @@ def _list(
     as_json: AsJson = False,
 ) -> None:
     """List evidence, the newest first; --json prints a line each."""
-    wanted = Filter(label, camera, coil, _day(since), _day(until), verdict, first, last)
+    wanted = Filter(label, camera, coil, _day(since), _day(until), verdict, first, last, part, job)
     with read_index(_folder(folder, config)) as index:
         found = list(index.find(wanted, limit))
     if as_json:
@@ -109,6 +113,8 @@ def _export(
     ] = None,
     camera: Camera = None,
     coil: Coil = None,
+    part: Part = None,
+    job: Job = None,
     since: Since = None,
     verdict: Verdict = None,
     most: Annotated[
@@ -122,7 +128,7 @@ def _export(
     The labels are what the model said: look through the folders first.
     """
     labels, archive = frozenset(label or ()), _folder(folder, config)
-    wanted = Filter(camera=camera, coil=coil, since=_day(since), verdict=verdict)
+    wanted = Filter(camera=camera, coil=coil, since=_day(since), verdict=verdict, part=part, job=job)
     with read_index(archive) as index:
         entries = [entry for entry in index.find(wanted) if (labels & set(entry.labels) if labels else entry.labels)]
     steps = export_crops(archive, entries, target, labels, most)

@@ -13,6 +13,7 @@ from rich.table import Table
 from station.archive.evidence import Evidence
 from station.archive.index import Index
 from station.archive.shelf import Entry
+from station.event import InspectionEvent
 
 __all__ = ["show_entries", "show_evidence", "show_info"]
 
@@ -20,13 +21,12 @@ __all__ = ["show_entries", "show_evidence", "show_info"]
 def show_entries(entries: Sequence[Entry]) -> None:
     """Print a line for each of `entries`."""
     table = Table(box=None, pad_edge=False)
-    for name in ("event", "captured (UTC)", "camera", "coil", "verdict", "labels", "pictures"):
+    for name in ("event", "captured (UTC)", "camera", "coil", "part", "verdict", "labels", "pictures"):
         table.add_column(name, justify="right" if name in ("event", "pictures") else "left")
     for one in entries:
         labels = ", ".join(one.labels)
-        table.add_row(
-            str(one.event), _when(one.captured_ns), one.camera, one.coil, one.verdict, labels, str(one.pictures)
-        )
+        about = (str(one.event), _when(one.captured_ns), one.camera, one.coil, one.part)
+        table.add_row(*about, one.verdict, labels, str(one.pictures))
     Console(highlight=False, markup=False).print(table if entries else "nothing fits")
 
 
@@ -35,6 +35,8 @@ def show_evidence(place: Path, evidence: Evidence) -> None:
     event = evidence.event
     typer.echo(place)
     typer.echo(f"{event.camera} frame {event.sequence}, {_when(event.captured_ns)} UTC, model {event.origin.model}")
+    if named := [f"{name} {value}" for name, value in _named(event) if value]:
+        typer.echo(", ".join(named))
     typer.echo(": ".join(part for part in (event.verdict, event.reason, event.detail) if part))
     for picture in evidence.pictures:
         x, y, width, height = picture.box_px
@@ -48,6 +50,10 @@ def show_evidence(place: Path, evidence: Evidence) -> None:
         )
     for line in evidence.left_out:
         typer.echo(f"  left out: {line}")
+
+
+def _named(event: InspectionEvent) -> tuple[tuple[str, str], ...]:
+    return ("recipe", event.origin.recipe), ("job", event.job), ("part", event.part)
 
 
 def show_info(folder: Path, index: Index, as_json: bool) -> None:

@@ -1,12 +1,13 @@
 """`station check`: validate the configuration, open model and calibration, and say what the station would do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from engines.model import ModelCard
 from station.archive.selection import refuse_strangers
 from station.calibrated import open_calibration
 from station.command.options import ConfigFile
@@ -25,8 +26,9 @@ from station.config import (
     shadow_of,
 )
 from station.config_file import load
-from station.engine import OpenEngine, open_engine
+from station.engine import OpenEngine, model_file, open_engine
 from station.metrics.server import open_guards
+from station.recipe_check import judge_recipes
 from station.regions import FrameEngines, open_finder
 from station.security.roster import Roster
 from station.security.survey import survey
@@ -37,7 +39,8 @@ __all__ = ["check"]
 
 def check(config: ConfigFile = Path("config.toml")) -> None:
     """Check the configuration, the model and the calibration, and explain them."""
-    settings = load(config)
+    whole = load(config)
+    settings = whole.at_start
     console = Console(highlight=False, soft_wrap=True)
     open_guards(settings.metrics)
     with (
@@ -45,11 +48,14 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
         closing(open_engine(settings.engine, settings.swap)) as opened,
     ):
         judge = Judge(settings.verdict, opened.engine.card, engines.labels(settings.regions))
-        refuse_strangers(settings.archive, judge.labels)
+        cards = {model_file(settings.engine): opened.engine.card}
+        judges = judge_recipes(whole, cards, judge.finders)
+        refuse_strangers(settings.archive, [label for one in (judge, *judges.values()) for label in one.labels])
         for camera in settings.camera:
             open_finder(open_calibration(settings, camera).regions, None, engines)
         _explain(console, settings, opened, judge, engines)
-    console.print(f"[green]{config}: good[/]; configuration {settings.sha256[:12]}")
+        _explain_recipes(console, whole, judges, cards)
+    console.print(f"[green]{config}: good[/]; configuration {whole.sha256[:12]}")
 
 
 def _source(camera: CameraConfig) -> str:
@@ -101,6 +107,22 @@ def _explain_finders(config: Config, engines: FrameEngines) -> Iterator[str]:
             yield f"not for: {card.not_for}"
     if isinstance(config.regions, CombineConfig):
         yield f"combined: one region where boxes overlap by {config.regions.merge_iou:g}"
+
+
+def _explain_recipes(
+    console: Console, config: Config, judges: Mapping[str, Judge], cards: Mapping[Path | None, ModelCard]
+) -> None:
+    """Print a line for each recipe; all of them can be used."""
+    for name, recipe in config.recipe.items():
+        held = config.by_recipe(name)
+        number = "" if recipe.external_id is None else f", number {recipe.external_id}"
+        start = ", holds at the start" if name == config.station.recipe else ""
+        rules = judges[name].rules
+        passing = [label for label, rule in rules.items() if rule.action == "accept"]
+        words = [cards[model_file(held.engine)].name, f"{held.station.budget_ms:g} ms"]
+        words += [f"lets {'all' if len(passing) == len(rules) else ', '.join(passing)} pass"] if passing else []
+        about = f"{', '.join(words)}; {recipe.description or 'can be used'}"
+        console.print(f"recipe {name}{number}{start}: {about}", markup=False)
 
 
 def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge, engines: FrameEngines) -> None:

@@ -1,25 +1,21 @@
 """`station model`: see, swap and roll back the model of a running station, over its control socket. Main thread."""
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from station.client import Peer
+from station.command.follow import follow
 from station.command.options import AsJson, ConfigFile, Endpoint, KeyFolder
 from station.command.peer import find_control
-from station.control import ModelStatus, Request, Rollback, Status, Swap, ask
+from station.control import ModelRequest, ModelStatus, Rollback, Status, Swap, ask
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="See, swap and roll back the model of a running station.")
-
-_POLL_S = 0.2
 
 
 @app.command("status")
@@ -58,18 +54,10 @@ def _rollback(
     _follow(find_control(config, endpoint, keys), Rollback(), as_json)
 
 
-def _follow(peer: Peer, request: Request, as_json: bool) -> None:
+def _follow(peer: Peer, request: ModelRequest, as_json: bool) -> None:
     """Send `request`, show the job until it ends, and its end."""
-    status = ask(peer.endpoint, request, keys=peer.keys)
-    job = status.job
-    told = TextColumn("{task.fields[detail]}")
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), told, TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0, detail="")
-        while status.job == job and status.stage != "idle":
-            bar.update(task, description=status.stage, completed=status.part, detail=status.detail[:60])
-            time.sleep(_POLL_S)
-            status = ask(peer.endpoint, Status(), keys=peer.keys)
+    begun = ask(peer.endpoint, request, keys=peer.keys)
+    status = follow(begun, lambda: ask(peer.endpoint, Status(), keys=peer.keys))
     _print(status, as_json)
     if status.outcome != "kept":
         raise typer.Exit(1)

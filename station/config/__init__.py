@@ -25,6 +25,7 @@ from station.config.cameras import (
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, EncoderConfig, LineConfig, LineSpeed, ModbusEncoder, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
+from station.config.recipes import DEFAULT, RecipeConfig, RecipeRegions, ThresholdsConfig
 from station.config.regions import (
     AnomalyConfig,
     CombineConfig,
@@ -43,6 +44,7 @@ from station.config.regions import (
 )
 from station.config.security import SecurityConfig
 from station.config.table import Table, folder
+from station.config.verdict import RuleConfig, VerdictConfig
 from station.config.whole import (
     AutoEngineConfig,
     Config,
@@ -53,14 +55,13 @@ from station.config.whole import (
     OnnxRuntimeConfig,
     PlanBase,
     PublishConfig,
-    RuleConfig,
     StationConfig,
     SwapConfig,
     TensorRtConfig,
-    VerdictConfig,
 )
 
 __all__ = [
+    "DEFAULT",
     "AnomalyConfig",
     "AravisConfig",
     "ArchiveConfig",
@@ -98,6 +99,8 @@ __all__ = [
     "PlanBase",
     "PublishConfig",
     "PythonCameraConfig",
+    "RecipeConfig",
+    "RecipeRegions",
     "RegionsConfig",
     "ReplayConfig",
     "RuleConfig",
@@ -109,6 +112,7 @@ __all__ = [
     "SwapConfig",
     "Table",
     "TensorRtConfig",
+    "ThresholdsConfig",
     "TriggerConfig",
     "VerdictConfig",
     "ZeroMqEncoder",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from station.client import Gap, Renumbered
-from station.control import Request
+from station.control_protocol import Request
 from station.event import Heartbeat, Numbered
 
 __all__ = ["Ask", "Entry", "Expired", "GatewayState", "Outlet", "Turn", "View"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from shadowline.errors import StationError
 from station.client import Peer
-from station.control import ask
+from station.control_protocol import ask
 from station.gateways.base import Ask
 
 __all__ = ["Commander"]

@@ -5,6 +5,7 @@ journal ─► Client ─► held ─► Outlet ─► peer
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from shadowline.errors import ConfigError, KeysError, PeerLost, StationError
 from station.client import Client, Gap, Item, Renumbered, Silence
 from station.clock import Clock
 from station.config.gateways import GatewayBase
-from station.event import Heartbeat, InspectionEvent, StateEvent
+from station.event import CoverageEvent, Heartbeat, InspectionEvent, StateEvent
 from station.gateways.age import Ages
 from station.gateways.base import Entry, Expired, GatewayState, Outlet, Turn, View
 from station.gateways.circuit import Circuit
@@ -90,12 +91,11 @@ class Gateway:
 
     def _hear(self) -> None:
         """Take what the station has said, as far as there is room; wait for it one cycle long."""
-        timeout_s = self._config.cycle_ms / 1e3
-        if self._client is None and not self._connect():
-            self._pause(_IDLE_S)
-            return
-        if not self._is_open or self._fenced or len(self._held) >= _MOST_HELD or self._client is None:
-            self._pause(timeout_s)
+        timeout_s = min(self._config.cycle_ms / 1e3, _IDLE_S if self._held or not self._is_open else math.inf)
+        if self._client is None:
+            self._connect()
+        if self._client is None or not self._may_take():
+            time.sleep(timeout_s)
             return
         if self._put < len(self._held) and self._room:
             timeout_s = 0.0
@@ -104,13 +104,17 @@ class Gateway:
                 return
             self._take(item)
             timeout_s = 0.0
-            if self._fenced or len(self._held) >= _MOST_HELD:
+            if not self._may_take():
                 return
 
-    def _connect(self) -> bool:
+    def _may_take(self) -> bool:
+        """Whether another entry has room; what has none stays in the journal."""
+        return self._is_open and not self._fenced and len(self._held) < _MOST_HELD
+
+    def _connect(self) -> None:
         """Connect to the station, once a second while it is not there."""
         if time.monotonic() < self._client_s:
-            return False
+            return
         try:
             self._client = self._listening.enter_context(self._make_client())
         except (ConfigError, KeysError):
@@ -118,10 +122,6 @@ class Gateway:
         except StationError as fault:
             logger.debug("%s", fault)
             self._client_s = time.monotonic() + _AGAIN_S
-        return self._client is not None
-
-    def _pause(self, seconds: float) -> None:
-        time.sleep(min(seconds, _IDLE_S))
 
     def _take(self, item: Item) -> None:
         match item:
@@ -133,10 +133,13 @@ class Gateway:
             case Renumbered():
                 self._fenced = True
                 self._hold(item, 0)
-            case InspectionEvent() | StateEvent() if self._config.cameras and item.camera not in self._config.cameras:
+            case InspectionEvent() | StateEvent() | CoverageEvent() if not self._is_wanted(item.camera):
                 self._pass_over(item.event)
             case _:
                 self._hold(item, item.event)
+
+    def _is_wanted(self, camera: str) -> bool:
+        return not self._config.cameras or camera in self._config.cameras
 
     def _hold(self, entry: Entry, number: int) -> None:
         self._held.append(_Held(entry, number, number, time.monotonic()))

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from station.config import Config
-from station.config.gateways import AdsConfig, GatewayConfig, ModbusConfig, MqttConfig, OpcUaConfig, S7Config
+from station.config.gateways import GatewayConfig, ModbusConfig, MqttConfig, OpcUaConfig, S7Config
 from station.gateways.base import Outlet
 
 __all__ = ["open_outlet"]
@@ -20,7 +20,7 @@ def open_outlet(name: str, settings: GatewayConfig, config: Config) -> Outlet:
             from station.gateways.mqtt.outlet import MqttOutlet
 
             return MqttOutlet(name, settings, config)
-        case ModbusConfig() | S7Config() | AdsConfig():
+        case ModbusConfig() | S7Config():
             from station.gateways.plc.outlet import PlcOutlet
 
             return PlcOutlet(name, settings, config)

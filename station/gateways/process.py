@@ -25,7 +25,7 @@ from station.metrics.server import MetricsServer
 from station.odometer import Odometer
 from station.worker import Ready, Worker
 
-__all__ = ["GatewayProcess", "Peers"]
+__all__ = ["GatewayProcess", "Peers", "settings_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class GatewayProcess:
         self._feed, gate, place = _open_gate(config, settings, self.clock)
         self._pulse = Pulse(peers.live, ages, gate, place)
         self._commander = Commander(peers.control)
-        client = partial(Client, peers.live, peers.journal, consumer=f"gateway-{name}", timeout_s=_CONNECT_S)
+        client = partial(Client, peers.live, peers.journal, consumer=f"gateway-{name}", start="first", timeout_s=_CONNECT_S)
         self._gateway = Gateway(settings, client, outlet, self._pulse, self._commander, ages, self.tally, self.clock)
         self._workers: list[Worker] = []
         self._running = ExitStack()

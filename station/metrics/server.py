@@ -23,7 +23,7 @@ from station.metrics.request import MAX_HEAD_BYTES, Answer, BadRequest, Request,
 from station.metrics.secret import Secret
 from station.metrics.tls import server_context
 
-__all__ = ["MetricsServer", "open_guards"]
+__all__ = ["Health", "MetricsServer", "open_guards"]
 
 logger = logging.getLogger(__name__)
 

@@ -109,7 +109,7 @@ class Metrics:
         self._of_finder: dict[str, Counter] = {}
 
     def set_limits(self, station: StationConfig) -> None:
-        """Show what figures are to be held against. Main thread."""
+        """Show what figures are to be held against. Main and inspect thread."""
         self._budget.set(station.budget_ms / 1e3)
         self._queue_limit.set(station.queue_frames)
 

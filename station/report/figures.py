@@ -88,6 +88,11 @@ class CoilReport(msgspec.Struct, frozen=True, tag_field="schema", tag="shadowlin
     repeats: tuple[RepeatFigures, ...]
     notes: tuple[str, ...]
     """What is wrong with the record itself."""
+    recipes: tuple[str, ...] = ()
+    """Those that frames were judged by, beside the plain tables."""
+    jobs: tuple[str, ...] = ()
+    parts: dict[str, dict[str, int]] = {}
+    """How many frames of each part had which verdict, over all cameras."""
 
 
 def make_report(record: CoilRecord, rolls: Sequence[Roll] = ()) -> CoilReport:
@@ -114,6 +119,9 @@ def make_report(record: CoilRecord, rolls: Sequence[Roll] = ()) -> CoilReport:
             repeat for name, camera in sorted(record.cameras.items()) for repeat in _repeats(name, camera, rolls)
         ),
         notes=tuple(_notes(record)),
+        recipes=tuple(sorted(record.origins.get("recipe", ()))),
+        jobs=tuple(sorted(record.origins.get("job", ()))),
+        parts=_parts(list(record.cameras.values())),
     )
 
 
@@ -175,6 +183,11 @@ def _repeats(name: str, record: CameraRecord, rolls: Sequence[Roll]) -> list[Rep
         )
         for repeat in find_repeats(along, across, _LANE_PART * record.width_px, rolls)
     ]
+
+
+def _parts(cameras: Sequence[CameraRecord]) -> dict[str, dict[str, int]]:
+    names = dict.fromkeys(part for camera in cameras for part in camera.parts)
+    return {name: _sum([dict(camera.parts.get(name, {})) for camera in cameras]) for name in names}
 
 
 def _by_label(defects: Sequence[PlacedDefect]) -> dict[str, int]:

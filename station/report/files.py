@@ -19,7 +19,7 @@ __all__ = ["write_report"]
 _COLUMNS = (
     *("camera", "sequence", "captured_ns", "label", "confidence", "start_mm", "end_mm"),
     *("x_px", "y_px", "width_px", "height_px", "area_px", "x_mm", "width_mm", "length_mm", "area_mm2"),
-    *("depth", "novelty", "goes_on", "seen_before", "model", "found_by", "score"),
+    *("depth", "novelty", "goes_on", "seen_before", "model", "part", "found_by", "score"),
 )
 
 
@@ -70,7 +70,7 @@ def _row(placed: PlacedDefect) -> Sequence[object]:
         *defect.box_px,
         *(defect.area_px, x_mm, width_mm, length_mm, _or_empty(defect.area_mm2)),
         *(defect.depth, _or_empty(defect.novelty)),
-        *(int(defect.goes_on), int(placed.seen_before), placed.model, defect.found_by, defect.score),
+        *(int(defect.goes_on), int(placed.seen_before), placed.model, placed.part, defect.found_by, defect.score),
     )
 
 

@@ -12,6 +12,8 @@ from station.report.record import PlacedDefect
 __all__ = ["make_page"]
 
 _MOST_GAPS = 50
+_MOST_PARTS = 500
+_VERDICTS = ("accept", "reject", "invalid")
 _ALARM = ' class="alarm"'
 
 
@@ -24,7 +26,7 @@ def make_page(report: CoilReport, defects: Mapping[str, Sequence[PlacedDefect]])
         summary=_summary(report),
         notes="".join(f'<p class="alarm">{escape(note)}</p>' for note in report.notes),
         repeats=_repeats(report.repeats),
-        defects=_defects(report, series),
+        defects=_defects(report, series) + _parts(report.parts),
         cameras="\n".join(
             _camera(name, camera, defects.get(name, ()), report.length_mm, series)
             for name, camera in report.cameras.items()
@@ -136,9 +138,25 @@ def _origin(report: CoilReport) -> str:
             ("configuration", report.configs),
             ("calibration", report.calibrations),
             ("run", report.runs),
+            ("recipe", report.recipes),
+            ("job", report.jobs),
         )
     ]
     return _table((), rows)
+
+
+def _parts(parts: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the list of parts that were not passed, where frames name parts."""
+    if not parts:
+        return ""
+    failed = {name: verdicts for name, verdicts in parts.items() if set(verdicts) != {"accept"}}
+    rows = [(name, *(str(verdicts.get(one, 0)) for one in _VERDICTS)) for name, verdicts in failed.items()]
+    more = f", the first {_MOST_PARTS}" if len(rows) > _MOST_PARTS else ""
+    heads = ("part", *_VERDICTS)
+    return (
+        f"<details><summary>{len(failed)} of {len(parts)} parts have a frame that was not accepted{more}</summary>"
+        f"{_table(heads, rows[:_MOST_PARTS])}</details>"
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

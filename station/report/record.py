@@ -10,6 +10,9 @@ from station.report.bridge import Bridge
 __all__ = ["CameraRecord", "CoilRecord", "PlacedDefect"]
 
 
+_ORIGINS = ("station", "run", "model", "config", "calibration", "recipe")
+
+
 @dataclass(frozen=True, slots=True)
 class PlacedDefect:
     """A defect and the frame that shows it."""
@@ -18,6 +21,7 @@ class PlacedDefect:
     sequence: int
     captured_ns: int
     model: str
+    part: str
     seen_before: bool
     """The strip had gone back: this was in a frame before."""
     defect: DefectRecord
@@ -36,6 +40,8 @@ class CameraRecord:
         self.defects: list[PlacedDefect] = []
         self.outages: list[StateEvent] = []
         self.verdicts: Counter[str] = Counter()
+        self.parts: dict[str, Counter[str]] = {}
+        """Verdicts of each part's frames, where frames name one."""
         self.invalid: Counter[str] = Counter()
         self.late = 0
         self.seen_before = 0
@@ -114,6 +120,8 @@ class CameraRecord:
     def _count(self, event: InspectionEvent) -> None:
         before = event.position is not None and event.position.reversed
         self.verdicts[event.verdict] += 1
+        if event.part:
+            self.parts.setdefault(event.part, Counter())[event.verdict] += 1
         self.seen_before += before
         if event.verdict == "invalid":
             self.invalid[event.reason] += 1
@@ -121,7 +129,7 @@ class CameraRecord:
         self.worst_latency_ms = max(self.worst_latency_ms, event.latency_ms)
         if event.size_px is not None:
             self.width_px = event.size_px[0]
-        about = (event.camera, event.sequence, event.captured_ns, event.origin.model, before)
+        about = (event.camera, event.sequence, event.captured_ns, event.origin.model, event.part, before)
         self.defects += [PlacedDefect(*about, defect) for defect in event.defects]
 
 
@@ -138,7 +146,7 @@ class CoilRecord:
     """Where each camera looks, as configured; 0 of the others."""
     cameras: dict[str, CameraRecord] = field(default_factory=dict)
     origins: dict[str, set[str]] = field(default_factory=dict)
-    """Every `station`, `run`, `model`, `config` and `calibration` that frames of the coil name."""
+    """Every `station`, `run`, `model`, `config`, `calibration`, `recipe` and `job` that frames of the coil name."""
     first_ns: int = 0
     last_ns: int = 0
     unheard: int = 0
@@ -221,6 +229,7 @@ class CoilRecord:
     def _note_origin(self, event: InspectionEvent) -> None:
         self.first_ns = min(self.first_ns or event.captured_ns, event.captured_ns)
         self.last_ns = max(self.last_ns, event.captured_ns)
-        for key in ("station", "run", "model", "config", "calibration"):
-            if value := getattr(event.origin, key):
+        named = {key: getattr(event.origin, key) for key in _ORIGINS} | {"job": event.job}
+        for key, value in named.items():
+            if value:
                 self.origins.setdefault(key, set()).add(value)

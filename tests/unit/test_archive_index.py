@@ -14,6 +14,7 @@ EVENTS = [
     make_event(3, ("rolled-in scale",), "accept", captured_ns=NOON_NS + 2 * DAY_NS, camera="bottom"),
     make_event(4, (), "invalid", captured_ns=NOON_NS + 3 * DAY_NS),
 ]
+EVENTS[1].part, EVENTS[1].job, EVENTS[2].job = "P7", "4711", "4711"
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -32,6 +33,9 @@ FILTERS = {
     "a verdict": (Filter(verdict="invalid"), [4]),
     "from a day on": (Filter(since="2026-11-23"), [4, 3]),
     "up to a day": (Filter(until="2026-11-22"), [2, 1]),
+    "a part": (Filter(part="P7"), [2]),
+    "no part": (Filter(part=""), [4, 3, 1]),
+    "a job": (Filter(job="4711"), [3, 2]),
     "a range of events": (Filter(first=2, last=3), [3, 2]),
     "several at once": (Filter(label="patches", since="2026-11-22", coil="A"), [2]),
     "SQL is only text": (Filter(label="' OR 1 --"), []),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,11 +19,27 @@ from engines import FakeEngine
 from shadowline.errors import ConfigError, StationError
 from station.clock import HostClock, ManualClock
 from station.config import Config, ControlConfig, LineConfig, LineSpeed
-from station.control import Coil, Control, ModelStatus, Rollback, Status, Swap, ask, endpoint_of
+from station.control import (
+    Coil,
+    Control,
+    Job,
+    ModelStatus,
+    Part,
+    Recipe,
+    Recipes,
+    Rollback,
+    Status,
+    Swap,
+    ask,
+    endpoint_of,
+)
+from station.frame import Piece
 from station.inspector import Inspector
 from station.model import Model
 from station.models import Models
+from station.pieces import Pieces
 from station.positions import Positions
+from station.recipe_book import Change, RecipeBook
 from station.security.gate import Gate
 from station.swapper import Swapper
 from station.trial import make_model
@@ -30,12 +47,12 @@ from station.worker import Worker
 from tests.system.lines import make_config
 
 
-def control_config(folder: Path, endpoint: str = "", name: str = "line") -> Config:
+def control_config(folder: Path, endpoint: str = "", name: str = "line", **tables: Any) -> Config:
     return make_config(
         folder,
         {"top": {}},
         station={"name": name},
-        engine={"backend": "fake", "labels": ["dent"]},
+        **{"engine": {"backend": "fake", "labels": ["dent"]}} | tables,
         swap={"cache": str(folder / "plans"), "shadow_s": 0.0},
         control={"endpoint": endpoint or f"ipc://{folder}/control"},
     )
@@ -53,8 +70,11 @@ class Rig:
         self.reports: list[tuple[str, str]] = []
         swapper = Swapper(config, config.engine, self.models, self._report, HostClock())
         self.positions = Positions(config, HostClock())
+        self.pieces = Pieces(HostClock())
+        self.changes: list[Change] = []
+        recipes = RecipeBook(config, self.models, swapper, self.changes.append, {}, HostClock())
         gate = Gate(config.security)
-        control = Control(config, self.models, swapper, self.positions, gate)
+        control = Control(config, self.models, swapper, recipes, self.positions, self.pieces, gate)
         self._workers = (
             Worker("gate", gate.run, gate.stop),
             Worker("swap", swapper.run, swapper.stop),
@@ -149,6 +169,17 @@ def test_only_one_job_at_a_time(rig: Rig) -> None:
     rig.exchange()
     rig.finish()
     assert ask(rig.endpoint, Rollback()).job == 2
+
+
+def test_while_a_model_is_on_its_way_in_recipes_wait(tmp_path: Path) -> None:
+    with Rig(control_config(tmp_path, recipe={"thick": {}})) as rig:
+        ask(rig.endpoint, Rollback())
+        with pytest.raises(StationError, match=r"^another model is on its way in \(\w+\): wait for it$"):
+            ask(rig.endpoint, Recipe("thick"))
+        assert ask(rig.endpoint, Recipes()).active == "default"
+        rig.exchange()
+        rig.finish()
+        assert ask(rig.endpoint, Recipe("thick")).active == "thick"
 
 
 def test_without_a_previous_model_there_is_no_way_back(tmp_path: Path) -> None:
@@ -412,3 +443,50 @@ def test_a_coil_begins_for_the_positions(tmp_path: Path) -> None:
         assert 0 <= position.mm < 20_000
         with pytest.raises(StationError, match="not a request"):
             ask(rig.endpoint, Coil(""))
+
+
+def test_parts_and_jobs_hold_from_now_on(rig: Rig) -> None:
+    before_ns = HostClock().tick_ns()
+    ask(rig.endpoint, Part("A17"))
+    ask(rig.endpoint, Job("4711"))
+    assert rig.pieces.now == Piece("A17", "4711")
+    assert rig.pieces.at(before_ns) == Piece()
+    ask(rig.endpoint, Part(""))
+    assert rig.pieces.now == Piece("", "4711")
+
+
+@pytest.mark.parametrize("part", ["a\x00b", "a\nb", "\x7f", "\u200b", "\ue000"])
+def test_an_id_that_can_not_be_printed_is_refused(rig: Rig, part: str) -> None:
+    with pytest.raises(StationError, match="a part id has at most 64 printable characters"):
+        ask(rig.endpoint, Part(part))
+    with pytest.raises(StationError, match="a job id has at most 64 printable characters"):
+        ask(rig.endpoint, Job(part))
+    assert rig.pieces.now == Piece()
+
+
+def test_an_id_that_is_too_long_is_no_request(rig: Rig) -> None:
+    ask(rig.endpoint, Part("x" * 64))
+    with pytest.raises(StationError, match=r"length <= 64 - at `\$.id`"):
+        ask(rig.endpoint, Part("x" * 65))
+
+
+def test_recipes_are_listed_and_selected_by_name_or_number(tmp_path: Path) -> None:
+    recipes = {"thick": {"external_id": 7, "description": "over 5 mm"}, "thin": {}}
+    with Rig(control_config(tmp_path, recipe=recipes)) as rig:
+        listed = ask(rig.endpoint, Recipes())
+        assert listed.active == "default"
+        assert [(one.name, one.number, one.state) for one in listed.recipes] == [
+            ("default", 0, "active"),
+            ("thick", 7, "prepared"),
+            ("thin", None, "prepared"),
+        ]
+        assert ask(rig.endpoint, Recipe(7)).active == "thick"
+        assert ask(rig.endpoint, Recipe("thin")).active == "thin"
+        assert ask(rig.endpoint, Recipe(0)).active == "default"
+        assert [change.recipe for change in rig.changes] == ["thick", "thin", ""]
+        for key in ("none", 8, 65_535):
+            with pytest.raises(StationError, match=f"no recipe {key}: station recipe list"):
+                ask(rig.endpoint, Recipe(key))
+        for odd in ("", "x" * 33, -1, 65_536):
+            with pytest.raises(StationError, match="not a request of this station"):
+                ask(rig.endpoint, Recipe(odd))

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import jsonschema
 import msgspec
@@ -23,7 +24,7 @@ from station.event import (
     schema,
     topic,
 )
-from station.frame import Frame, InvalidReason, Missing
+from station.frame import Frame, InvalidReason, Missing, Piece
 from station.inspection import Inspection, Stages
 from station.inspection_event import make_inspection_event
 from station.verdict import Defect, Verdict
@@ -139,3 +140,15 @@ def test_an_event_from_before_there_was_novelty_is_read() -> None:
 def test_hostile_payloads_are_refused(payload: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, RecursionError)):
         decode(payload)
+
+
+def test_recipe_part_and_job_are_told_and_older_events_have_none() -> None:
+    origin = msgspec.structs.replace(ORIGIN, recipe="thick")
+    about = replace(FRAME, piece=Piece("A 17", "4711"))
+    message = json.loads(encode(make_inspection_event(Inspection(about, 3, Verdict.ACCEPT, "", 10, False), origin, 20)))
+    jsonschema.validate(message, schema(), cls=jsonschema.Draft202012Validator)
+    assert (message["origin"]["recipe"], message["part"], message["job"]) == ("thick", "A 17", "4711")
+    del message["origin"]["recipe"], message["part"], message["job"]
+    old = decode(json.dumps(message).encode())
+    assert isinstance(old, InspectionEvent)
+    assert (old.origin.recipe, old.part, old.job) == ("", "", "")

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from station.config import DropPolicy
-from station.frame import Frame, InvalidReason, Missing
+from station.frame import Frame, InvalidReason, Missing, Piece
 from station.frame_queue import FrameQueue
 
 
@@ -185,3 +186,14 @@ def test_a_frame_ends_the_wait_of_a_get_with_a_time_out() -> None:
     queue.put(frame(1))
     reader.join(5)
     assert [item.sequence for item in got] == [1]
+
+
+def test_frames_of_two_parts_that_give_way_are_two_runs() -> None:
+    queue = FrameQueue(["top"], 1)
+    for sequence in range(1, 7):
+        queue.put(replace(frame(sequence), piece=Piece("A" if sequence < 4 else "B")))
+    first, second, last = drain(queue)
+    assert isinstance(first, Missing)
+    assert isinstance(second, Missing)
+    assert [(one.sequence, one.count, one.piece.part) for one in (first, second)] == [(1, 3, "A"), (4, 2, "B")]
+    assert last.piece == Piece("B")

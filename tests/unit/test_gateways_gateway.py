@@ -9,7 +9,7 @@ import pytest
 from shadowline.errors import PeerLost
 from station.client import Gap, Renumbered
 from station.config.gateways import GatewayBase
-from station.control import Coil
+from station.control_protocol import Coil
 from station.gateways.base import Ask, Expired, Turn, View
 from tests.gateway_peers import PeerDouble, carrying, fresh
 from tests.journal_double import JournalDouble, StationDouble, standing

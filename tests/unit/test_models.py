@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,11 +60,16 @@ class Line:
     """An inspector with its models; `inspect` does with one frame what the inspect thread does."""
 
     def __init__(
-        self, live: Model, previous: Model | None = None, recent_crops: int = 100, reserve: Model | None = None
+        self,
+        live: Model,
+        previous: Model | None = None,
+        recent_crops: int = 100,
+        reserve: Model | None = None,
+        file: Path | None = None,
     ) -> None:
         self.finder = Boxes()
         self.clock = ManualClock()
-        self.models = Models(live, previous, recent_crops, reserve)
+        self.models = Models(live, previous, recent_crops, reserve, file)
         self.inspector = Inspector({"top": self.finder}, live, 20.0, self.clock, previous, reserve)
 
     def inspect(self, late: bool = False) -> Inspection:
@@ -399,3 +405,37 @@ def change(models: Models, number: int, inspecting: Worker) -> None:
         return
     while models.live is not offered and inspecting.alive:
         models.wait(0.001)
+
+
+def test_a_recipe_is_not_judged_by_the_reserve_of_another() -> None:
+    reserve, failing = made("reserve"), broken()
+    line = Line(broken(), reserve=reserve, file=Path("own.onnx"))
+    line.models.keep(Path("other.onnx"), failing, 1)
+    line.models.change_file(Path("other.onnx"), VerdictConfig(), line.inspector)
+    assert line.state == (failing, None)
+    assert line.inspect().reason == "engine"
+    line.models.change_file(Path("own.onnx"), VerdictConfig(), line.inspector)
+    assert line.inspect().reason == "reserve"
+    assert line.models.prepared() == (Path("other.onnx"),)
+
+
+def test_a_change_of_file_puts_the_live_model_aside_and_gives_up_the_way_back() -> None:
+    before, live, other = made(), made(), made("other")
+    line = Line(live, before, file=Path("own.onnx"))
+    line.models.keep(Path("other.onnx"), other, 1)
+    line.models.change_file(Path("other.onnx"), VerdictConfig(), line.inspector)
+    line.models.release()
+    assert [usable(model) for model in (before, live, other)] == [False, True, True]
+    assert line.inspect().reason == "other"
+    line.models.close()
+    assert not usable(live)
+
+
+def test_a_model_that_was_given_up_goes() -> None:
+    waiting = made()
+    line = Line(made())
+    line.models.keep(Path("other.onnx"), waiting, 1)
+    line.models.drop(Path("other.onnx"))
+    line.models.drop(Path("other.onnx"))
+    line.models.release()
+    assert not usable(waiting)

@@ -371,3 +371,22 @@ def test_rolls_have_names_of_their_own(tmp_path: Path) -> None:
         parse(values, tmp_path / "config.toml")
     values["line"] = {"rolls": rolls[:1]}
     assert parse(values, tmp_path / "config.toml").line.rolls[0].diameter_mm == 800.0
+
+
+def test_parts_jobs_and_recipes_of_a_coil(tmp_path: Path) -> None:
+    talk = Talk(msgspec.structs.replace(ORIGIN, recipe="thick"))
+    for number, found in enumerate([(), (defect(250.0),), ()]):
+        for camera in ("top", "bottom"):
+            talk.frame(number * FRAME_MM, defects=found if camera == "top" else (), camera=camera)
+            event = talk.said[-1]
+            assert isinstance(event, InspectionEvent)
+            event.part, event.job = ("P1", "<P2>", "P3")[number], "4711"
+    record = record_of(talk)
+    report = make_report(record)
+    assert (report.recipes, report.jobs) == (("thick",), ("4711",))
+    assert report.parts == {"P1": {"accept": 2}, "<P2>": {"accept": 1, "reject": 1}, "P3": {"accept": 2}}
+    defects = {name: camera.defects for name, camera in record.cameras.items()}
+    page, table, _ = (path.read_text() for path in write_report(report, defects, tmp_path))
+    assert "1 of 3 parts have a frame that was not accepted" in page
+    assert "<td>&lt;P2&gt;</td><td>1</td><td>1</td><td>0</td>" in page
+    assert [row["part"] for row in csv.DictReader(table.splitlines())] == ["<P2>"]

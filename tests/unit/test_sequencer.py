@@ -3,7 +3,7 @@ import pytest
 
 from station.clock import ManualClock
 from station.config import CameraBase
-from station.frame import Exposure, Frame, InvalidReason, Missing, Position
+from station.frame import Exposure, Frame, InvalidReason, Missing, Piece, Position
 from station.ledger import Ledger
 from station.sequencer import MAX_JUMP, Sequencer
 
@@ -120,3 +120,18 @@ def test_a_reopened_device_counts_anew() -> None:
     first = list(sequencer.announce(exposure(500, device_ns=9)))
     sequencer.reopened()
     assert [type(item) for item in first + list(sequencer.announce(exposure(0, device_ns=9)))] == [Frame, Frame]
+
+
+def test_pictures_carry_what_was_in_force_when_they_were_taken() -> None:
+    clock = ManualClock()
+    config = CameraBase.model_validate({"name": "top"})
+    pieces = {0: Piece("A"), 10**9: Piece("B", "4711")}
+    sequencer = Sequencer(config, Ledger(["top"]), clock, lambda count, tick_ns: None, pieces.__getitem__)
+    items = [*sequencer.announce(exposure(1))]
+    clock.sleep(1)
+    items += sequencer.announce(exposure(3))
+    assert [(type(item), item.piece) for item in items] == [
+        (Frame, Piece("A")),
+        (Missing, Piece("B", "4711")),
+        (Frame, Piece("B", "4711")),
+    ]

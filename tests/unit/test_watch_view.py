@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -129,3 +130,15 @@ def test_a_line_a_message() -> None:
     assert describe(event(7, "reject", DEFECT)) == "7 top #7 reject 1.25 ms  scratches 0.97"
     assert describe(StateEvent(3, ORIGIN, "top", "offline", "gone", 0, 0)) == "3 top offline  gone"
     assert describe(heartbeat()) == "heartbeat  top online announced 10 inspected 8 invalid 2"
+
+
+def test_recipe_job_and_part_are_shown_where_there_are_some() -> None:
+    view = View()
+    view.take(heartbeat(), 0.0)
+    view.take(event(1), 0.0)
+    assert "recipe" not in drawn(view)
+    origin = msgspec.structs.replace(ORIGIN, recipe="thick")
+    view.take(msgspec.structs.replace(heartbeat(), origin=origin), 0.0)
+    view.take(msgspec.structs.replace(event(2), part="A17", job="4711"), 0.0)
+    assert "recipe thick  job 4711  part A17" in drawn(view)
+    assert describe(msgspec.structs.replace(event(3), part="A17")) == "3 top #3 accept 1.25 ms part A17"

@@ -4,7 +4,6 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from station.config.gateways.ads import AdsConfig
 from station.config.gateways.base import GatewayBase, RejectConfig
 from station.config.gateways.modbus import ModbusConfig
 from station.config.gateways.mqtt import MqttConfig
@@ -12,7 +11,6 @@ from station.config.gateways.opcua import OpcUaConfig
 from station.config.gateways.s7 import S7Config
 
 __all__ = [
-    "AdsConfig",
     "GatewayBase",
     "GatewayConfig",
     "ModbusConfig",
@@ -22,6 +20,4 @@ __all__ = [
     "S7Config",
 ]
 
-GatewayConfig: TypeAlias = Annotated[
-    OpcUaConfig | ModbusConfig | S7Config | MqttConfig | AdsConfig, Field(discriminator="type")
-]
+GatewayConfig: TypeAlias = Annotated[OpcUaConfig | ModbusConfig | S7Config | MqttConfig, Field(discriminator="type")]

@@ -6,7 +6,7 @@ import logging
 import queue
 from collections.abc import Mapping
 
-from station.control import Request
+from station.control_protocol import Request
 from station.gateways.base import Ask
 from station.gateways.opcua.arguments import Error
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from asyncua import ua
 
-from station.control import Part
+from station.control_protocol import Part
 from station.gateways.opcua.address_space import Space
 from station.gateways.opcua.arguments import Error, checked, id_of, outcome
 from station.gateways.opcua.asking import Asking

@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncua import ua
 
-from station.control import Recipe, Unprepare
+from station.control_protocol import Recipe, Unprepare
 from station.gateways.opcua import structures
 from station.gateways.opcua.address_space import Space
 from station.gateways.opcua.arguments import Error, checked, id_of, outcome
