@@ -53,7 +53,9 @@ class GatewayProcess:
         self._feed, gate, place = _open_gate(config, settings, self.clock)
         self._pulse = Pulse(peers.live, ages, gate, place)
         self._commander = Commander(peers.control)
-        client = partial(Client, peers.live, peers.journal, consumer=f"gateway-{name}", start="first", timeout_s=_CONNECT_S)
+        client = partial(
+            Client, peers.live, peers.journal, consumer=f"gateway-{name}", start="first", timeout_s=_CONNECT_S
+        )
         self._gateway = Gateway(settings, client, outlet, self._pulse, self._commander, ages, self.tally, self.clock)
         self._workers: list[Worker] = []
         self._running = ExitStack()
