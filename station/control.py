@@ -28,11 +28,7 @@ from station.control_protocol import (
     Part,
     Prepare,
     Recipe,
-    RecipeRecord,
-    RecipeRequest,
     Recipes,
-    RecipeState,
-    RecipeStatus,
     Refused,
     Reply,
     Request,
@@ -52,30 +48,7 @@ from station.security.door import Callers, Door
 from station.security.gate import Gate
 from station.swapper import Swapper
 
-__all__ = [
-    "Coil",
-    "Control",
-    "Job",
-    "ModelRequest",
-    "ModelStatus",
-    "Part",
-    "Prepare",
-    "Recipe",
-    "RecipeRecord",
-    "RecipeRequest",
-    "RecipeState",
-    "RecipeStatus",
-    "Recipes",
-    "Refused",
-    "Reply",
-    "Request",
-    "Rollback",
-    "Status",
-    "Swap",
-    "Unprepare",
-    "ask",
-    "endpoint_of",
-]
+__all__ = ["Control"]
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from station.config import Config
 from station.config.gateways import OpcUaConfig
 from station.config_file import parse
-from station.control import Recipe, Request
+from station.control_protocol import Recipe, Request
 from station.event import CameraLedger, DefectRecord, EngineRecord, Heartbeat, InspectionEvent, Origin
 from station.gateways.base import Ask, Entry, View
 from station.gateways.opcua.address_space import NAMESPACE, STANDARD

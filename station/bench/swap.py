@@ -8,7 +8,7 @@ import numpy as np
 
 from engines import shipped_model
 from station.bench.line import running
-from station.control import Status, Swap, ask
+from station.control_protocol import Status, Swap, ask
 from station.event import InspectionEvent, ModelEvent
 
 __all__ = ["measure_swaps"]

@@ -15,7 +15,7 @@ from station.camera import Camera, open_camera
 from station.clock import HostClock
 from station.config import CameraConfig, Config
 from station.config_file import load
-from station.control import Status, ask, endpoint_of
+from station.control_protocol import Status, ask, endpoint_of
 from station.frame import Exposure
 
 __all__ = ["CameraName", "Feed", "Tally", "feed_of"]

@@ -8,7 +8,7 @@ import typer
 from station.command.options import ConfigFile, Endpoint, KeyFolder
 from station.command.peer import find_control
 from station.config_file import load
-from station.control import Coil, ask
+from station.control_protocol import Coil, ask
 
 __all__ = ["coil"]
 

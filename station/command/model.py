@@ -11,7 +11,7 @@ from station.client import Peer
 from station.command.follow import follow
 from station.command.options import AsJson, ConfigFile, Endpoint, KeyFolder
 from station.command.peer import find_control
-from station.control import ModelRequest, ModelStatus, Rollback, Status, Swap, ask
+from station.control_protocol import ModelRequest, ModelStatus, Rollback, Status, Swap, ask
 
 __all__ = ["app"]
 

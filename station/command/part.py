@@ -7,7 +7,7 @@ import typer
 
 from station.command.options import ConfigFile, Endpoint, KeyFolder
 from station.command.peer import find_control
-from station.control import Job, Part, ask
+from station.control_protocol import Job, Part, ask
 
 __all__ = ["job", "part"]
 

@@ -10,7 +10,7 @@ from shadowline.errors import ConfigError, StationError
 from station.client import Peer
 from station.config import JournalConfig, PublishConfig
 from station.config_file import load
-from station.control import endpoint_of
+from station.control_protocol import endpoint_of
 from station.security.keys import read_client_keys
 from station.security.survey import survey
 

@@ -14,7 +14,7 @@ from station.client import Peer
 from station.command.follow import follow
 from station.command.options import AsJson, ConfigFile, Endpoint, KeyFolder
 from station.command.peer import find_control
-from station.control import Prepare, Recipe, Recipes, RecipeStatus, Unprepare, ask
+from station.control_protocol import Prepare, Recipe, Recipes, RecipeStatus, Unprepare, ask
 
 __all__ = ["app"]
 

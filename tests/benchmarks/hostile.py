@@ -20,7 +20,7 @@ import psutil
 import zmq
 
 from shadowline.errors import StationError
-from station.control import Status, ask
+from station.control_protocol import Status, ask
 from station.event import InspectionEvent, decode
 from station.security.clients import DOMAINS, Domain
 from station.security.keys import read_client_keys

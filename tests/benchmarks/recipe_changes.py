@@ -18,7 +18,7 @@ import numpy as np
 
 from engines import shipped_model
 from station.bench.line import RunningLine, running
-from station.control import Prepare, Recipe, Recipes, ask
+from station.control_protocol import Prepare, Recipe, Recipes, ask
 from station.event import InspectionEvent
 
 _RATE_HZ = 60.0

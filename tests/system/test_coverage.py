@@ -13,7 +13,7 @@ import pytest
 from station.app import Station
 from station.config import Config
 from station.config_file import parse
-from station.control import Coil, ask, endpoint_of
+from station.control_protocol import Coil, ask, endpoint_of
 from station.coverage import Coverage, Span
 from station.event import CoverageEvent, InspectionEvent, StateEvent
 from tests.system.coil_camera import HEIGHT, PITCH_MM, TURN_MM

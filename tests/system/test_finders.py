@@ -13,7 +13,7 @@ import pytest
 from shadowline.errors import ConfigError, EngineMismatch, StationError
 from station.app import Station
 from station.config import Config
-from station.control import Swap
+from station.control_protocol import Swap
 from station.event import FinderRecord, InspectionEvent
 from tests.finder_files import write_finder
 from tests.system.lines import Listener, listening, make_config

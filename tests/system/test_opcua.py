@@ -18,7 +18,7 @@ from asyncua import Client, ua
 
 from shadowline.errors import ConfigError, PeerLost
 from station.client import Gap, Renumbered
-from station.control import Part, Recipe, Unprepare
+from station.control_protocol import Part, Recipe, Unprepare
 from station.event import StateEvent
 from station.gateways.base import Expired
 from station.gateways.opcua.outlet import OpcUaOutlet

@@ -7,7 +7,7 @@ from typing import Any
 from station.app import Station
 from station.config import Config
 from station.config_file import parse
-from station.control import Coil, ask, endpoint_of
+from station.control_protocol import Coil, ask, endpoint_of
 from station.event import DefectRecord, InspectionEvent
 from tests.system.lines import Listener, listening
 

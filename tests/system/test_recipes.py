@@ -22,7 +22,7 @@ from shadowline.errors import ConfigError, EngineError, StationError
 from station import swapper
 from station.app import Station
 from station.config import Config, EngineConfig
-from station.control import (
+from station.control_protocol import (
     Job,
     Part,
     Prepare,

@@ -17,7 +17,7 @@ from engines import shipped_model
 from shadowline.errors import ConfigError, StationError
 from station.app import Station
 from station.config import Config
-from station.control import Swap, ask
+from station.control_protocol import Swap, ask
 from station.event import InspectionEvent, Message
 from tests.system.lines import Listener, listening, make_config
 

@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from shadowline.errors import StationError
-from station.control import Status, ask
+from station.control_protocol import Status, ask
 from station.journal.protocol import Acknowledge, Cursor, Refused, Reply, Request, Where, decode_reply
 from station.security.clients import revoke
 from station.security.keys import read_client_keys

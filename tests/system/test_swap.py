@@ -19,7 +19,7 @@ from shadowline.errors import EngineError, StationError
 from station import swapper
 from station.app import Station
 from station.config import Config, EngineConfig
-from station.control import ModelStatus, Rollback, Status, Swap, ask
+from station.control_protocol import ModelStatus, Rollback, Status, Swap, ask
 from station.event import InspectionEvent, ModelEvent
 from tests.ensemble import CARD, write_ensemble
 from tests.system.lines import Listener, ScriptCamera, listening, make_config

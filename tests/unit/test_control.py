@@ -19,9 +19,9 @@ from engines import FakeEngine
 from shadowline.errors import ConfigError, StationError
 from station.clock import HostClock, ManualClock
 from station.config import Config, ControlConfig, LineConfig, LineSpeed
-from station.control import (
+from station.control import Control
+from station.control_protocol import (
     Coil,
-    Control,
     Job,
     ModelStatus,
     Part,
