@@ -8,6 +8,7 @@ import sys
 import time
 
 from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ConnectionException
 
 from station.gateways.plc.registers import CONTROL, HEAD, OUTPUT, RESULT, TAIL
 
@@ -56,4 +57,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass
+    except ConnectionException:
+        sys.exit("no gateway answers there: station gateway NAME, of type modbus with role server")

@@ -27,6 +27,7 @@ from station.config import (
 )
 from station.config_file import load
 from station.engine import OpenEngine, model_file, open_engine
+from station.gateways.process import check_gateway
 from station.metrics.server import open_guards
 from station.recipe_check import judge_recipes
 from station.regions import FrameEngines, open_finder
@@ -55,6 +56,8 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
             open_finder(open_calibration(settings, camera).regions, None, engines)
         _explain(console, settings, opened, judge, engines)
         _explain_recipes(console, whole, judges, cards)
+    for name in whole.gateway:
+        console.print(f"gateway {name}: {check_gateway(name, whole)}", markup=False)
     console.print(f"[green]{config}: good[/]; configuration {whole.sha256[:12]}")
 
 

@@ -43,6 +43,15 @@ def gateway(
             logger.info("metrics on %s", process.metrics_url)
         life = _Life(process.tally)
         process.run(lambda: signals.stop, life.tell)
+        tally = process.tally
+        logger.info(
+            "gateway %s: %d carried, %d expired, %d lost, %d late",
+            name,
+            tally.carried,
+            tally.expired,
+            tally.lost,
+            tally.late,
+        )
         notify("STOPPING=1\nSTATUS=the session with the peer is closed")
 
 

@@ -25,7 +25,7 @@ from station.metrics.server import MetricsServer
 from station.odometer import Odometer
 from station.worker import Ready, Worker
 
-__all__ = ["GatewayProcess", "Peers", "settings_of"]
+__all__ = ["GatewayProcess", "Peers", "check_gateway", "settings_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,23 @@ def settings_of(name: str, config: Config) -> GatewayConfig:
     if unknown := set(settings.cameras) - {camera.name for camera in config.camera}:
         raise ConfigError(f"[gateway.{name}] cameras: {', '.join(sorted(unknown))} is no camera of this line")
     return settings
+
+
+def check_gateway(name: str, config: Config) -> str:
+    """Return what the gateway `name` would do, in a line. Raises `ConfigError` where it could not start."""
+    settings = settings_of(name, config)
+    if config.journal.folder is None:
+        raise ConfigError(f"[gateway.{name}] carries from the journal: [journal] folder is missing")
+    _open_gate(config, settings, HostClock())
+    what = ", ".join(settings.cameras) or "all cameras"
+    reject = settings.reject
+    if reject is None:
+        gate = "output stays at reject"
+    elif reject.distance_mm is not None:
+        gate = f"gate {reject.distance_mm:g} mm behind the camera"
+    else:
+        gate = f"gate {reject.delay_ms:g} ms after capture"
+    return f"{settings.type}, {what}, results up to {settings.max_age_s:g} s old; {gate}"
 
 
 def _open_gate(

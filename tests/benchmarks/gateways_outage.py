@@ -10,91 +10,19 @@ meanwhile and after, what the PLC took, and what the gateway reported as expired
 import argparse
 import json
 import re
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from station.bench.line import RunningLine, running
 from station.event import InspectionEvent
+from tests.plc_line import Plc, gateway, tables_of
 
-_TABLES = """
-[journal]
-folder = "{{folder}}/journal"
-endpoint = "ipc://{{folder}}/replay"
-commit_ms = 20
-[gateway.plc]
-type = "modbus"
-role = "client"
-host = "127.0.0.1"
-port = {port}
-max_age_s = {max_age_s}
-backoff_max_s = 1.0
-metrics_port = 0
-"""
 _PHASE = 2000
-
-
-class Plc:
-    """The PLC's process; `taken` are the numbers of the results that it took, over all its lives."""
-
-    def __init__(self, port: int, folder: Path) -> None:
-        self.taken: list[int] = []
-        self._command = [
-            sys.executable,
-            "-m",
-            "tests.system.plc_program",
-            "modbus",
-            str(port),
-            str(folder / "retain"),
-            "1",
-        ]
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "listening\n"
-        self._reading = threading.Thread(target=self._read)
-        self._reading.start()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._reading.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.taken.append(int(line.split()[0]))
-
-
-@contextmanager
-def gateway(line: RunningLine) -> Iterator[str]:
-    """Run the gateway beside the line; yield where its metrics are."""
-    command = [sys.executable, "-m", "station", "gateway", "plc", "--config", str(line.folder / "config.toml")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    url = next(text.split("metrics on ")[1].strip() for text in process.stderr if "metrics on " in text)
-    rest = threading.Thread(target=process.stderr.read)
-    rest.start()
-    try:
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        rest.join()
-        process.stderr.close()
 
 
 def counted(url: str, name: str) -> float:
@@ -124,8 +52,8 @@ def measure(results: int, rate_hz: float, max_age_s: float) -> dict[str, Any]:
         port = free.getsockname()[1]
         plc = Plc(port, Path(folder))
         free.close()
-        tables = _TABLES.format(port=port, max_age_s=max_age_s)
-        with running(0, rate_hz, b"inspection.", tables) as line, gateway(line) as url:
+        tables = tables_of(port, max_age_s)
+        with running(0, rate_hz, b"inspection.", tables) as line, gateway(line.folder) as (_, url):
             plc.start()
             while counted(url, "carried_results_total{") < rate_hz:
                 time.sleep(0.1)

@@ -14,6 +14,8 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,253}$")]
 class PlcBase(GatewayBase):
     """The exchange of docs/plc.md, whatever carries it."""
 
+    max_age_s: Annotated[float, Field(gt=0, le=31_536_000)] = 5.0
+    """Results older than this when the PLC could have them are not carried: they are reported as expired."""
     acknowledge: bool = True
     """The PLC takes each result and acknowledges it; else it sees the newest, and none waits for it."""
     silent_s: Annotated[float, Field(ge=0.1, le=600)] = 3.0
