@@ -8,7 +8,7 @@ from engines.fake import FakeEngine
 from engines.finder_card import FinderCard
 from engines.frame_engine import Found, FrameEngine
 from engines.frame_fake import FakeFrameEngine
-from engines.frame_onnx import FrameOnnxEngine, read_finder_card
+from engines.frame_onnx import FrameOnnxEngine, read_finder_card, shipped_detector
 from engines.frame_open import FrameEngineConfig, open_frame_engine
 from engines.model import CropCut, ModelCard
 from engines.onnx_runtime import OnnxRuntimeEngine, read_card, shipped_model
@@ -29,5 +29,6 @@ __all__ = [
     "open_frame_engine",
     "read_card",
     "read_finder_card",
+    "shipped_detector",
     "shipped_model",
 ]

@@ -13,7 +13,7 @@ from engines.model import METADATA_KEY
 from engines.onnx_file import OnnxFile, Provider, Shape, provider_name
 from shadowline.errors import EngineError, EngineMismatch
 
-__all__ = ["FrameOnnxEngine", "is_finder", "read_finder_card"]
+__all__ = ["FrameOnnxEngine", "is_finder", "read_finder_card", "shipped_detector"]
 
 _EXPORT = "station train regions, anomaly or detect"
 _FLOATS, _INTEGERS = "tensor(float)", "tensor(int64)"
@@ -22,6 +22,11 @@ _LISTS: Final[dict[str, tuple[str, Shape]]] = {
     "scores": (_FLOATS, ["N", None]),
     "labels": (_INTEGERS, ["N", None]),
 }
+
+
+def shipped_detector() -> Path:
+    """Return the path of the detector that comes with the package."""
+    return Path(__file__).parent / "models" / "neu-detect.onnx"
 
 
 def read_finder_card(path: Path) -> FinderCard:

@@ -81,8 +81,6 @@ class LearnedBase(Table):
 
     name: Name | None = None
     """What events and metrics call it; without it, its type."""
-    model: ConfigPath
-    """The finder file, as `station train regions | anomaly | detect` exports it."""
     backend: Literal["onnx_runtime", "tensor_rt"] = "onnx_runtime"
     """What runs it; cameras and finders with the same file and engine settings share one engine."""
     provider: Literal["cpu", "cuda"] = "cpu"
@@ -128,6 +126,8 @@ class LearnedBase(Table):
 class MapBase(LearnedBase):
     """What finders have whose network draws a map of heat: it is thresholded, and its components are the regions."""
 
+    model: ConfigPath
+    """The finder file, as `station train regions` or `anomaly` exports it."""
     low: FiniteFloat | None = None
     """Raw heat that counts as 0; without it the file's own. It may change while the line runs."""
     high: FiniteFloat | None = None
@@ -166,6 +166,8 @@ class DetectorConfig(LearnedBase):
     """Boxes and labels straight from a detector."""
 
     type: Literal["detector"]
+    model: ConfigPath | None = None
+    """The finder file, as `station train detect` exports it; without it the shipped one, for hot-rolled strip."""
     naming: Naming = "keep"
     """`keep` its label, let the classifier `confirm` it (else it is `unknown`), or let the classifier `replace` it."""
     nms_iou: Part | None = None

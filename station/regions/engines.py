@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from engines import FrameEngine, FrameEngineConfig, open_frame_engine
+from engines import FrameEngine, FrameEngineConfig, open_frame_engine, shipped_detector
 from engines.model import UNKNOWN
 from shadowline.errors import ConfigError
 from station.config import (
@@ -117,7 +117,7 @@ class FrameEngines:
 
     def _enter(self, config: LearnedConfig) -> FrameEngine:
         wanted = FrameEngineConfig(
-            model=config.model,
+            model=config.model or shipped_detector(),
             backend=config.backend,
             provider=config.provider,
             threads=config.threads,
@@ -131,7 +131,8 @@ class FrameEngines:
 
 def _refuse_misfit(opened: OpenFinder) -> None:
     """Raise `ConfigError` where the finder file is not what the table says."""
-    config, card, where = opened.config, opened.engine.card, f"[regions] model {opened.config.model}"
+    config, card = opened.config, opened.engine.card
+    where = f"[regions] model {config.model or shipped_detector()}"
     if card.kind != config.type:
         raise ConfigError(f'{where}: a finder file of kind {card.kind}, not {config.type}: set type = "{card.kind}"')
     if config.tile_px is not None and card.input_px is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engines.finder_card import FinderCard
 from engines.frame_onnx import FrameOnnxEngine
 from engines.model import Precision
-from training.assess.matching import Boxed
+from training.assess.matching import Boxed, Matches
 from training.data import Split
 from training.data.marked import Marked
 from training.finders.detect import labels_of, load_detector
@@ -25,6 +25,7 @@ from training.finders.detect_measure import (
     frames_of,
     matches_of,
     mean_precision,
+    threshold_of,
 )
 from training.finders.detect_recipe import DetectRecipe
 from training.finders.export import change_card, check_parity, publish, start_card, time_us, write_graph
@@ -83,6 +84,10 @@ def _calibration_frames(pictures: Sequence[Marked], recipe: DetectRecipe) -> lis
     return list(frames_of(chosen, recipe)[:, None])
 
 
+def _suggested(matches: Mapping[str, Matches], found: Sequence[Boxed], allowed_regions: float | None) -> float:
+    return best_threshold(matches) if allowed_regions is None else threshold_of(found, allowed_regions)
+
+
 def _complete(target: Path, run: Opened[DetectRecipe]) -> Exported:
     """Choose the limits of a finder file on the validation side, measure it, and write both into its card."""
     recipe, sides, labels = run.recipe, run.pictures.sides, labels_of(run)
@@ -105,7 +110,7 @@ def _complete(target: Path, run: Opened[DetectRecipe]) -> Exported:
         ious = _NMS_IOUS if recipe.nms_iou is None else (recipe.nms_iou,)
         matches = {iou: matches_of(sides["val"], found("val", iou), labels) for iou in ious}
         nms_iou = max(ious, key=lambda iou: mean_precision(matches[iou])[0])
-        threshold = best_threshold(matches[nms_iou]) if recipe.threshold is None else recipe.threshold
+        threshold = recipe.threshold or _suggested(matches[nms_iou], found("val", nms_iou), recipe.allowed_regions)
     kept = {side: found(side, nms_iou) for side in answers}
     metrics = {side: figures_of(sides[side], boxes, labels, threshold) for side, boxes in kept.items()}
     card = change_card(target, threshold=threshold, nms_iou=nms_iou, metrics=metrics)

@@ -26,6 +26,7 @@ __all__ = [
     "matches_of",
     "mean_precision",
     "over",
+    "threshold_of",
 ]
 
 Answers: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
@@ -99,7 +100,7 @@ def figures_of(
     matches = matches_of(pictures, found, labels)
     map50, each = mean_precision(matches)
     kept = over(found, threshold)
-    few = over(found, _threshold_of(found, _FEW_REGIONS))
+    few = over(found, threshold_of(found, _FEW_REGIONS))
     return {
         "n": len(pictures),
         "map50": map50,
@@ -112,7 +113,7 @@ def figures_of(
     }
 
 
-def _threshold_of(found: Sequence[Boxed], regions: float) -> float:
+def threshold_of(found: Sequence[Boxed], regions: float) -> float:
     """Return the score above which there are so many regions a picture."""
     scores = np.sort(np.concatenate([one.scores for one in found]))[::-1]
     count = round(regions * len(found))

@@ -27,7 +27,9 @@ class DetectRecipe(FinderRecipe):
     box_loss: Annotated[float, Field(gt=0)] = 2.0
     """What the boxes' loss counts against that of the labels."""
     threshold: Annotated[float | None, Field(ge=0, le=1)] = None
-    """Suggested in the finder file; without it that of the best mean F1 of the validation side."""
+    """Suggested in the finder file; without it that of `allowed_regions`."""
+    allowed_regions: Annotated[float | None, Field(gt=0, le=100)] = None
+    """Regions a validation picture that it may cost, to miss little; without it the best mean F1 is suggested."""
     nms_iou: Annotated[float | None, Field(gt=0, le=1)] = None
     """Overlap from which boxes of one label are one; without it that of the validation side's best mAP50."""
 
