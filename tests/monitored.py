@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -54,7 +54,13 @@ endpoint = "ipc://replay"
 [archive]
 folder = "archive"
 [control]
-enabled = false
+endpoint = "ipc://control"
+[gateway.plc]
+type = "modbus"
+role = "server"
+host = "127.0.0.1"
+port = 0
+metrics_port = 0
 [metrics]
 host = "localhost"
 port = 0
@@ -107,8 +113,8 @@ def monitored(folder: Path) -> Iterator[Monitored]:
     (folder / "password").write_text(kept)
     (folder / "prometheus-password").write_text(password)
     (folder / "config.toml").write_text(_STATION)
-    with _counting(folder), _station(folder) as metrics_url:
-        config = _configure(folder, metrics_url)
+    with _counting(folder), _station(folder) as metrics_url, _gateway(folder) as gateway_url:
+        config = _configure(folder, metrics_url, gateway_url)
         with _prometheus(prometheus, folder, config) as url:
             yield Monitored(url, metrics_url, config)
 
@@ -145,6 +151,33 @@ def _station(folder: Path) -> Iterator[str]:
     assert process.returncode == 0
 
 
+@contextmanager
+def _gateway(folder: Path) -> Iterator[str]:
+    """Run a gateway and a PLC that connects to it."""
+    command = [sys.executable, "-m", "station", "gateway", "plc"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        url = _after(process.stderr, "metrics on ")
+        host, _, port = _after(process.stderr, "listens at ").rpartition(":")
+        program = [sys.executable, str(MONITORING.parent / "docs" / "examples" / "plc.py"), host, port]
+        plc = subprocess.Popen(program, stdout=subprocess.DEVNULL)
+        try:
+            yield url
+        finally:
+            plc.kill()
+            plc.wait()
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def _after(log: IO[str], words: str) -> str:
+    """Return what stands behind `words` in the next line that has them."""
+    return next(line.split(words)[1].strip() for line in log if words in line)
+
+
 def _read_url(process: subprocess.Popen[str]) -> str:
     assert process.stderr is not None
     url, log = "", []
@@ -157,7 +190,7 @@ def _read_url(process: subprocess.Popen[str]) -> str:
     raise AssertionError("the station did not start:\n" + "".join(log))
 
 
-def _configure(folder: Path, metrics_url: str) -> Path:
+def _configure(folder: Path, metrics_url: str, gateway_url: str) -> Path:
     """Write the shipped configuration with its commented part in force, and with this station's address and files."""
     text = (MONITORING / "prometheus.yml").read_text()
     config = yaml.safe_load(text)
@@ -166,6 +199,8 @@ def _configure(folder: Path, metrics_url: str) -> Path:
     job["tls_config"]["ca_file"] = str(folder / "certificate.pem")
     job["basic_auth"]["password_file"] = str(folder / "prometheus-password")
     job["static_configs"] = [{"targets": [urllib.parse.urlsplit(metrics_url).netloc]}]
+    gateways = {"targets": [urllib.parse.urlsplit(gateway_url).netloc]}
+    config["scrape_configs"].append({"job_name": "shadowline-gateways", "static_configs": [gateways]})
     config["global"] = {"scrape_interval": _INTERVAL, "evaluation_interval": _INTERVAL}
     config["rule_files"] = [str(MONITORING / file) for file in config["rule_files"]]
     path = folder / "prometheus.yml"

@@ -1,4 +1,4 @@
-"""Write the two dashboards, so that their queries stand once and side by side.
+"""Write the dashboards, so that their queries stand once and side by side.
 
     python -m monitoring.grafana.build [FOLDER]
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from monitoring.grafana.engineering import ENGINEERING
+from monitoring.grafana.gateways import GATEWAYS
 from monitoring.grafana.line import LINE
 from monitoring.grafana.panels import dashboard
 
@@ -17,8 +18,9 @@ __all__ = ["main"]
 
 
 def main(folder: Path = Path(__file__).parent / "dashboards") -> None:
-    """Write both dashboards into `folder`."""
-    for name, title, rows in (("line", "Line", LINE), ("engineering", "Engineering", ENGINEERING)):
+    """Write the dashboards into `folder`."""
+    made_of = (("line", "Line", LINE), ("engineering", "Engineering", ENGINEERING), ("gateways", "Gateways", GATEWAYS))
+    for name, title, rows in made_of:
         made = dashboard(f"shadowline-{name}", f"Shadowline: {title}", rows)
         (folder / f"{name}.json").write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

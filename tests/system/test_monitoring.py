@@ -45,7 +45,8 @@ def wait_for(line: Monitored, expr: str) -> list[Any]:
 
 
 def test_prometheus_reaches_the_station_by_tls_and_password(line: Monitored) -> None:
-    (target,) = line.ask("targets")["activeTargets"]
+    targets = line.ask("targets")["activeTargets"]
+    (target,) = [one for one in targets if one["labels"]["job"] == "shadowline"]
     assert (target["health"], target["lastError"]) == ("up", "")
     assert target["scrapeUrl"] == line.metrics_url
     assert target["scrapeUrl"].startswith("https://")
