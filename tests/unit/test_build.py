@@ -406,6 +406,7 @@ def test_int8_without_usable_crops_is_refused_in_one_line(tmp_path: Path, case: 
     assert words in refusal(request, run=at_once)
 
 
+@pytest.mark.timeout(300)
 def test_crops_cut_for_another_model_are_scaled_to_this_one(tmp_path: Path) -> None:
     crops = saved(tmp_path, draw_crops(128, 1, 64))
     plan = Build(request_of(FP32, tmp_path / "cache", precision="int8", crops=crops, max_flip_share=1)).run()
