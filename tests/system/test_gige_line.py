@@ -14,7 +14,7 @@ from tests.gige import CAMERA, GigeCamera, Wire
 from tests.system.lines import listening
 
 LONGEST_BACK_S = 16 * RECONNECT_S + 1.0
-LONGEST_STOP_S = 3.0
+LONGEST_STOP_S = 6.0
 ROUNDS = 2
 
 
