@@ -21,6 +21,7 @@ role = "client"
 host = "127.0.0.1"
 port = {port}
 max_age_s = {max_age_s}
+cycle_ms = 2.0
 backoff_max_s = 1.0
 metrics_port = 0
 """
