@@ -112,6 +112,18 @@ def test_a_second_line_runs_beside_it(system: Booted) -> None:
     assert (system.root / "var/lib/shadowline/hot/journal").is_dir()
 
 
+def test_a_gateway_runs_beside_it(system: Booted) -> None:
+    gateway = "station-gateway@plc.service"
+    table = '[gateway.plc]\ntype = "modbus"\nrole = "server"\nhost = "127.0.0.1"\nport = 1502\n'
+    with (system.root / CONFIG).open("a") as file:
+        file.write(table)
+    system.run("systemctl", "start", gateway)
+    assert system.show(gateway, "ActiveState") == "active"
+    wait(lambda: "peer online; station heard" in system.show(gateway, "StatusText"), "both sides of the gateway")
+    system.run("systemctl", "stop", gateway)
+    assert system.show(gateway, "Result") == "success"
+
+
 @pytest.mark.parametrize(
     ("option", "asked", "answer"),
     [("realtime", "chrt --all-tasks --pid {}", "SCHED_RR"), ("gige", "grep CapEff /proc/{}/status", "00002000")],
