@@ -52,7 +52,13 @@ def main() -> None:
     parser.add_argument("--uri", default="urn:example:scada")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
-    asyncio.run(watch(parser.parse_args()))
+    options = parser.parse_args()
+    try:
+        asyncio.run(watch(options))
+    except KeyboardInterrupt:
+        pass
+    except OSError:
+        parser.exit(1, f"no server answers at {options.url}: is the gateway online?\n")
 
 
 if __name__ == "__main__":
