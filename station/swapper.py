@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.build import BuildRequest
 from engines.build_process import BuildProcess
@@ -76,6 +77,7 @@ class Swapper:
         self._wanted = threading.Condition()
         self._stopping = False
         self._build: BuildProcess | None = None
+        self._drawn: NDArray[np.uint8] | None = None
         self.status = SwapStatus()
         self.shadowed: Counter[str] = Counter()
         """Crops that candidates named beside the live model, by its label; never reset."""
@@ -198,11 +200,7 @@ class Swapper:
         """Have the plan built and proved on crops of this line, or on drawn ones while there are few."""
         with tempfile.TemporaryDirectory() as folder:
             crops = Path(folder) / "crops.npy"
-            recent = self._models.recent(self._models.live.engine.card.crop)
-            if recent is not None and len(recent.labels) >= _ENOUGH_CROPS:
-                np.save(crops, recent.crops)
-            else:
-                draw_crops_apart(crops, 2 * _ENOUGH_CROPS)
+            np.save(crops, self._proving_crops())
             self._build = BuildProcess(request.model_copy(update={"crops": crops}))
             try:
                 plan = self._build.run(lambda step, part: self._enter(self.status.stage, step, part))
@@ -210,6 +208,14 @@ class Swapper:
                 return plan
             finally:
                 self._build = None
+
+    def _proving_crops(self) -> NDArray[np.uint8]:
+        recent = self._models.recent(self._models.live.engine.card.crop)
+        if recent is not None and len(recent.labels) >= _ENOUGH_CROPS:
+            return recent.crops
+        if self._drawn is None:  # it takes seconds, and they are the same every time
+            self._drawn = draw_crops_apart(2 * _ENOUGH_CROPS)
+        return self._drawn
 
     def _compare_golden(self, candidate: Model) -> str:
         before, after = self._models.live.golden, candidate.golden

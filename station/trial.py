@@ -5,11 +5,13 @@ Nothing here exchanges a model: it is made ready, and it is asked what it makes 
 
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines import Engine
 from shadowline.errors import EngineError
@@ -58,9 +60,13 @@ def _golden_share(engine: Engine, golden: Path | None) -> float | None:
     return float(np.mean([engine.card.labels[row] == label for row, label in zip(best, pictures.truth, strict=True)]))
 
 
-def draw_crops_apart(path: Path, count: int) -> None:
-    """Have `count` crops drawn into `path` by a process of their own. Raises `EngineError` when that fails."""
-    command = [sys.executable, "-m", "station.sample_crops", str(path), str(count)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise EngineError(f"no crops could be drawn to prove the build on: {done.stderr.strip()[-200:]}")
+def draw_crops_apart(count: int) -> NDArray[np.uint8]:
+    """Return `count` crops uint8 [n,1,S,S], drawn by a process of their own. Raises `EngineError` when that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        crops = Path(folder) / "crops.npy"
+        command = [sys.executable, "-m", "station.sample_crops", str(crops), str(count)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise EngineError(f"no crops could be drawn to prove the build on: {done.stderr.strip()[-200:]}")
+        drawn: NDArray[np.uint8] = np.load(crops)
+        return drawn

@@ -11,6 +11,9 @@ import pytest
 _KEPT = ("__pycache__", "mpl-data/fonts")
 """What stays open once it was: Matplotlib keeps its fonts."""
 
+_LAST_STEPS_S = 2.0
+"""What a thread that was told to end may take for its last steps on a busy computer."""
+
 
 def _open_handles() -> set[str]:
     """Return what this process holds open: files by path, sockets by address."""
@@ -23,8 +26,11 @@ def _open_handles() -> set[str]:
 def _nothing_left() -> Iterator[None]:
     threads, handles = set(threading.enumerate()), _open_handles()
     yield
-    left = [thread.name for thread in threading.enumerate() if thread not in threads and thread.is_alive()]
-    left = [name for name in left if name != "tqdm_monitor"]  # PyTorch's exporter starts it once, for good
+    new_threads = [thread for thread in threading.enumerate() if thread not in threads]
+    new_threads = [thread for thread in new_threads if thread.name != "tqdm_monitor"]  # PyTorch's, once and for good
+    for thread in new_threads:
+        thread.join(_LAST_STEPS_S)
+    left = [thread.name for thread in new_threads if thread.is_alive()]
     assert not left, f"threads left: {left}"
     new = {handle for handle in _open_handles() - handles if not any(part in handle for part in _KEPT)}
     assert not new, f"handles left: {new}"

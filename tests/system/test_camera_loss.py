@@ -112,5 +112,6 @@ def test_each_outage_is_told_and_the_other_cameras_go_on(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_two_hundred_outages_leave_nothing_behind(tmp_path: Path) -> None:
     check(*run_through(make_config(tmp_path), 200))

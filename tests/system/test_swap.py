@@ -118,7 +118,7 @@ def answer(crops: NDArray[np.uint8], label: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_hundred_swaps_under_load_cost_no_frame(tmp_path: Path) -> None:
     config = line(tmp_path)
     with running(config) as (station, listener):
