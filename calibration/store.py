@@ -48,8 +48,12 @@ class CalibrationStore:
         figures: Mapping[str, float],
         arrays: Mapping[str, NDArray[Any]],
         settings: Mapping[str, Any],
+        in_use: bool = True,
     ) -> Record:
-        """Write a calibration and take it into use. Refuses figures that are not finite and arrays of objects."""
+        """Write a calibration and, unless told otherwise, take it into use.
+
+        Refuses figures that are not finite and arrays of objects.
+        """
         packed = _pack(arrays)
         with self._writing(kind, camera) as place:
             try:
@@ -71,7 +75,8 @@ class CalibrationStore:
             _write(making / _ARRAYS, packed)
             _write(making / _RECORD, record.model_dump_json(indent=2).encode())
             making.rename(self._place_of(record))
-            _take_into_use(place, record)
+            if in_use:
+                _take_into_use(place, record)
         return record
 
     def current(self, kind: Kind, camera: str) -> Record | None:
@@ -86,6 +91,14 @@ class CalibrationStore:
         if not _NUMBER.fullmatch(number):
             raise CalibrationError(f"{path}: is not the number of a calibration: choose one with station calibrate use")
         return self._read(path.parent / number)
+
+    def numbered(self, kind: Kind, camera: str, number: int) -> Record:
+        """Return the calibration of that number."""
+        place = self._place(kind, camera)
+        if number not in (known := _numbers(place)):
+            there = ", ".join(map(str, known)) or "none"
+            raise CalibrationError(f"{self.folder}: no {kind} {number} of camera {camera}; there are: {there}")
+        return self._read(place / f"{number:04}")
 
     def history(self, camera: str | None = None, kind: Kind | None = None) -> list[Record]:
         """Return all readable records, by camera, kind and number; `damaged` tells of the others."""

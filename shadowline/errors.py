@@ -2,12 +2,16 @@
 
     StationError            what the command prints as one line, exit code 2
     ├── ConfigError         config.toml or the environment says something that can't be done
+    │   └── RestartNeeded   it can, but not while the line runs: from the next start on
     ├── CameraError         a camera can't be opened or set as asked
     │   └── CameraLost      a camera that worked is gone: rebuilt from scratch, never an exit
     ├── EngineError         a model can't be loaded or run
     │   └── EngineMismatch  it loads, but is not what the station or its metadata says
     ├── JournalError        what is kept of the messages can't be read or written
     ├── CalibrationError    a calibration is damaged or of another camera, size or setting
+    ├── PictureError        a picture that was handed in can't be taken
+    │   ├── JudgeBusy       not now: as many wait as may
+    │   └── JudgeGone       the process that judges it died or hung over it
     ├── PeerLost            the PLC, broker or client of a gateway is away: tried again, never an exit
     ├── KeysError           keys are missing, damaged, of somebody else or open to others
     └── MissingExtra        an optional package is not installed; carries the pip line
@@ -23,9 +27,13 @@ __all__ = [
     "EngineError",
     "EngineMismatch",
     "JournalError",
+    "JudgeBusy",
+    "JudgeGone",
     "KeysError",
     "MissingExtra",
     "PeerLost",
+    "PictureError",
+    "RestartNeeded",
     "StationError",
 ]
 
@@ -36,6 +44,10 @@ class StationError(Exception):
 
 class ConfigError(StationError):
     """The configuration can't be used as written."""
+
+
+class RestartNeeded(ConfigError):
+    """The configuration is right, and what it changes can't change while the line runs."""
 
 
 class CameraError(StationError):
@@ -60,6 +72,18 @@ class JournalError(StationError):
 
 class CalibrationError(StationError):
     """A calibration is damaged or belongs to another camera, size or setting."""
+
+
+class PictureError(StationError):
+    """A picture that somebody handed in is none, is too large, or can't be judged."""
+
+
+class JudgeBusy(PictureError):
+    """As many pictures wait to be judged as may."""
+
+
+class JudgeGone(PictureError):
+    """The judging process died or hung over a picture."""
 
 
 class PeerLost(StationError):

@@ -1,5 +1,6 @@
 """Measure a model file on labelled pictures, by the engine and the crop function of serving. Needs no torch."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
@@ -15,7 +16,7 @@ from training.data import Split, Tree, read_manifest, read_tree
 from training.evaluation import Evaluation
 from training.scores import Scores, score
 
-__all__ = ["evaluate", "evaluate_crops", "evaluate_tree", "parse_split", "whole_crops"]
+__all__ = ["evaluate", "evaluate_crops", "evaluate_tree", "parse_split", "report_on", "whole_crops"]
 
 
 def evaluate(model: Path, data: Path, split: tuple[Path, Split] | None = None) -> tuple[Scores, dict[str, str]]:
@@ -29,6 +30,43 @@ def evaluate(model: Path, data: Path, split: tuple[Path, Split] | None = None) -
         labels = engine.card.labels
         found = evaluate_tree(engine, tree, None if split is None else _rows_of(tree, *split))
     return score(found.probabilities, found.classes, labels), tree.skipped
+
+
+def report_on(model: Path, data: Path, split: tuple[Path, Split], folder: Path) -> None:
+    """Write into `folder` what `compare` reads of a run: how `model` names one side of another run's split.
+
+    It is asked for that split's labels alone: what it would give to others goes to none, and those that it does not
+    know it never gives. Raises `StationError` when no picture is on that side, or `folder` can't be written.
+    """
+    from training.report import write_report  # loads matplotlib: only when called
+
+    path, side = split
+    manifest, tree = read_manifest(path), read_tree(data)
+    rows = _rows_of(tree, path, side)
+    crops = [tree.images[row] for row in rows]
+    with OnnxRuntimeEngine(model) as engine:
+        found = _answers_by(engine, whole_crops(crops, engine.card.crop), tree, rows, manifest.labels)
+        facts = {"model": str(model)}
+        write_report(folder / "report", engine.card.name, manifest.labels, {side: found}, (), facts, None)
+    try:
+        shutil.copyfile(path, folder / "manifest.json")
+        shutil.copyfile(model, folder / "model.onnx")
+    except OSError as fault:
+        raise StationError(f"{folder}: can't write: {fault.strerror}") from fault
+
+
+def _answers_by(
+    engine: OnnxRuntimeEngine, crops: NDArray[np.uint8], tree: Tree, rows: list[int], labels: Sequence[str]
+) -> Evaluation:
+    """Return what an entered engine gives to each of `labels`, 0 to those that it does not know."""
+    answers = engine.classify(crops)
+    chances = np.zeros((len(rows), len(labels)), np.float32)
+    for place, label in enumerate(engine.card.labels):
+        if label in labels:
+            chances[:, labels.index(label)] = answers.probabilities[:, place]
+    targets = np.array([[tree.labels[row] == label for label in labels] for row in rows], np.float32)
+    novelty = None if answers.novelty is None else answers.novelty.copy()
+    return Evaluation(tuple(tree.paths[row] for row in rows), crops, targets, chances, novelty)
 
 
 def evaluate_tree(engine: OnnxRuntimeEngine, tree: Tree, rows: list[int] | None = None) -> Evaluation:

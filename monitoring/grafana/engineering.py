@@ -78,17 +78,18 @@ ENGINEERING: list[Row] = [
     (
         7,
         [
-            table("Engine", ((f"station_engine_info{{{OF}}}", ""),), 10),
+            table("Engine", ((f"station_engine_info{{{OF}}}", ""),), 7),
+            lines("Recipe in force", ((f"station_recipe_info{{{OF}}}", "{{recipe}}"),), 5),
             stat(
                 "Stands in for another",
                 f"max(station_engine_stand_in{{{OF}}})",
-                4,
+                3,
                 names={"0": ("no", "green"), "1": ("yes", "red")},
             ),
             lines(
                 "Models changed",
                 ((f"sum by (action) (increase(station_model_changes_total{{{OF}}}[$__rate_interval]))", "{{action}}"),),
-                5,
+                4,
             ),
             lines(
                 "Crops shadowed, and named otherwise",

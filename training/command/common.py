@@ -52,9 +52,9 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 _PACKAGES = ("torch", "lightning", "timm", "onnx", "sklearn", "matplotlib")
 
 
-def need_training() -> None:
-    """Raise `MissingExtra` where something of the extra `training` is not installed."""
-    for package in _PACKAGES:
+def need_training(*packages: str) -> None:
+    """Raise `MissingExtra` where one of `packages`, or anything of the extra `training`, is not installed."""
+    for package in packages or _PACKAGES:
         try:
             __import__(package)
         except ModuleNotFoundError as fault:

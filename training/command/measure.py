@@ -23,12 +23,16 @@ from training.command.common import (
 )
 from training.data import check_leak, read_tree
 from training.evaluate import evaluate as evaluate_model
-from training.evaluate import parse_split
+from training.evaluate import parse_split, report_on
 from training.predict import Prediction
 from training.predict import predict as predict_pictures
 from training.scores import Scores
 
 __all__ = ["compare", "evaluate", "explain", "leave_out", "mount", "predict"]
+
+
+_FOR_REPORTS = ("sklearn", "matplotlib")
+"""What figures and plots need: they are made without torch, whose loading takes longer than they."""
 
 
 def mount(app: typer.Typer) -> None:
@@ -41,6 +45,9 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="Model file.")],
     data: Annotated[Path, typer.Option(help="Folder with one folder a class.")],
     split: Annotated[str | None, typer.Option(help="Only one side of a split: MANIFEST:test.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for `compare`: the model as if it were a run of this split.")
+    ] = None,
     learnt: Annotated[
         Path | None,
         typer.Option(help="Folder it learnt from: refuse pictures that stand there too, or twins."),
@@ -48,6 +55,12 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model file on labelled pictures, each taken whole, through the engine of serving."""
+    if report is not None:
+        if split is None:
+            raise StationError("--report needs the --split to be judged by, as MANIFEST:test")
+        need_training(*_FOR_REPORTS)
+        report_on(model, data, parse_split(split), report)
+        return
     for note in () if learnt is None else check_leak(read_tree(learnt), read_tree(data)):
         typer.echo(note, err=True)
     scores, skipped = evaluate_model(model, data, None if split is None else parse_split(split))
@@ -97,7 +110,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Rank runs by their test side, with intervals, and plot accuracy against microseconds a crop."""
-    need_training()
+    need_training(*_FOR_REPORTS)
     from training.compare import compare as compare_runs
     from training.compare import comparison_table, write_comparison
 

@@ -89,9 +89,10 @@ def painted_sheet(run: Opened[AnomalyRecipe]) -> NDArray[np.uint8]:
 
 def _tiles(figures: Mapping[str, float], us_per_frame: float) -> list[Tile]:
     """Return the figures at the top; those that need marked pictures only where there are some."""
+    ends = {name: f"{figures.get(name + '_low', 0):.2f} to {figures.get(name + '_high', 0):.2f}" for name in figures}
     named = (
-        ("auroc_image", "image AUROC", "marked pictures against defect-free ones"),
-        ("auroc_pixel", "pixel AUROC", "pixels of defects against all others"),
+        ("auroc_image", "image AUROC", f"marked pictures against defect-free ones, {ends.get('auroc_image')}"),
+        ("auroc_pixel", "pixel AUROC", f"pixels of defects against all others, {ends.get('auroc_pixel')}"),
         ("recall", "of the defects met", f"{figures.get('false_a_good_picture', 0):.2f} regions a defect-free picture"),
     )
     return [
@@ -120,12 +121,12 @@ def _roc(pictures: Sequence[Marked], heats: Sequence[NDArray[np.float32]], card:
     peaks, good = peaks_of(heats), np.array([picture.is_good for picture in pictures])
     figure = new_figure(6.4, 5.0, theme)
     axes = new_axes(figure, theme)
-    sides = {"pictures": (peaks[good], peaks[~good]), "pixels": pixels_of(pictures, heats, card)}
-    for number, (name, (clean, defect)) in enumerate(sides.items()):
-        truth = np.repeat([0, 1], [len(clean), len(defect)])
-        raised, found, _ = roc_curve(truth, np.concatenate([clean, defect]))
+    clean, defect = (np.concatenate(part) for part in zip(*pixels_of(pictures, heats, card), strict=True))
+    sides = {"pictures": (peaks[good], peaks[~good]), "pixels": (clean, defect)}
+    for number, (name, both) in enumerate(sides.items()):
+        raised, found, _ = roc_curve(np.repeat([0, 1], [len(part) for part in both]), np.concatenate(both))
         few = np.unique(np.linspace(0, len(raised) - 1, _ROC_POINTS).astype(int))
-        label = f"{auroc(clean, defect):.3f}  {name}"
+        label = f"{auroc(*both):.3f}  {name}"
         axes.plot(raised[few], found[few], color=theme.series[number], label=label)
     axes.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="share of the defect-free", ylabel="share of the marked")
     add_legend(axes, theme, "AUROC")

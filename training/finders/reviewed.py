@@ -2,7 +2,8 @@
 
 `station archive export` writes a crop a region into a folder a label. Whoever looks through them moves what is named
 wrongly to its label's folder, false alarms to `not-a-defect`, and removes what can't be told. A frame of which every
-region was judged so is a picture to learn from. Pure but for files.
+region was judged so is a picture to learn from. A set of the console's review is such a folder too, and may have boxes
+that somebody drew. Pure but for files.
 """
 
 import re
@@ -15,15 +16,13 @@ from urllib.parse import unquote
 import msgspec
 
 from shadowline.errors import StationError
-from station.archive.export import read_picture
+from station.archive.export import MANIFEST, NOT_A_DEFECT, read_picture
 from station.archive.shelf import minutes, names, read_evidence
 from training.data.marked import MarkSettings
 from training.report.folder import fresh_folder
 
 __all__ = ["NOT_A_DEFECT", "REVIEWED", "write_reviewed"]
 
-NOT_A_DEFECT: Final = "not-a-defect"
-"""The folder of false alarms."""
 REVIEWED: Final = MarkSettings(pictures=Path("frames"), coco=Path("marks.json"), group_pattern="^(.+)--")
 """Where `write_reviewed` puts pictures and marks."""
 
@@ -31,8 +30,17 @@ _CROP: Final = re.compile(r".+-(\d{12,18}-[0-9a-f]{12})-(\d+)-(\d+)-(\d+)-(\d+)\
 """An exported crop's name: camera, then event and run as the evidence's folder has them, then the region's box."""
 
 _Box: TypeAlias = tuple[int, int, int, int]
-_Judged: TypeAlias = dict[str, dict[_Box, str]]
-"""Name of an evidence folder → box of a region → label."""
+_Mark: TypeAlias = tuple[str, _Box]
+_Judged: TypeAlias = dict[str, dict[_Box, _Mark]]
+"""Name of an evidence folder → box of a region → label, and the box that somebody drew or else the region's."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What is read of a line of the folder's manifest."""
+
+    path: str
+    drawn_px: _Box | None = None
+    """The box that somebody drew in place of the region's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class _Frame:
     group: str
     content: bytes
     size_px: tuple[int, int]
-    marks: tuple[tuple[str, _Box], ...]
+    marks: tuple[_Mark, ...]
 
     @property
     def file_name(self) -> str:
@@ -74,13 +82,24 @@ def write_reviewed(looked_through: Path, archive: Path, folder: Path) -> tuple[s
 def _judgements(folder: Path) -> _Judged:
     """Return what somebody said of each region, by the folders that the crops are in now."""
     judged: _Judged = {}
+    drawn = _drawn(folder / MANIFEST)
     for file in sorted(folder.glob("*/*.png")):
         if found := _CROP.fullmatch(file.name):
             name, x, y, w, h = found.groups()
-            judged.setdefault(name, {})[int(x), int(y), int(w), int(h)] = unquote(file.parent.name)
+            box = int(x), int(y), int(w), int(h)
+            judged.setdefault(name, {})[box] = unquote(file.parent.name), drawn.get(file.name, box)
     if not judged:
         raise StationError(f"{folder}: no crops of `station archive export` in folders of labels")
     return judged
+
+
+def _drawn(manifest: Path) -> dict[str, _Box]:
+    """Return the boxes that somebody drew, by the names of their crops. Raises `StationError` for no manifest."""
+    try:
+        lines = msgspec.json.Decoder(_Line).decode_lines(manifest.read_bytes()) if manifest.is_file() else []
+    except (OSError, msgspec.DecodeError) as fault:
+        raise StationError(f"{manifest}: can't be read: {fault}") from fault
+    return {Path(line.path).name: line.drawn_px for line in lines if line.drawn_px is not None}
 
 
 def _frames(archive: Path, judged: _Judged, left_out: dict[str, list[str]]) -> Iterator[_Frame]:
@@ -94,7 +113,7 @@ def _frames(archive: Path, judged: _Judged, left_out: dict[str, list[str]]) -> I
                 left_out.setdefault(found, []).append(name)
 
 
-def _frame(place: Path, judged: Mapping[_Box, str]) -> _Frame | str:
+def _frame(place: Path, judged: Mapping[_Box, _Mark]) -> _Frame | str:
     """Return a frame with its confirmed boxes, or why it can't be learnt from."""
     try:
         evidence = read_evidence(place)
@@ -108,12 +127,13 @@ def _frame(place: Path, judged: Mapping[_Box, str]) -> _Frame | str:
     except StationError:
         return "whose evidence is damaged"
     position = evidence.event.position
+    missed = [box for box in judged if box not in boxes]
     return _Frame(
         name=place.name,
         group=position.coil if position and position.coil else "-".join(place.parts[-4:-1]),
         content=content,
         size_px=whole.box_px[2:],
-        marks=tuple((judged[box], box) for box in boxes if judged[box] != NOT_A_DEFECT),
+        marks=tuple(judged[box] for box in (*boxes, *missed) if judged[box][0] != NOT_A_DEFECT),
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import queue
+from collections import deque
 from collections.abc import Mapping
 
 from station.control_protocol import Request
@@ -25,6 +26,8 @@ class Asking:
         self._numbers = itertools.count(1)
         self._asked: queue.SimpleQueue[Ask] = queue.SimpleQueue()
         self._waiting: dict[int, asyncio.Future[str]] = {}
+        self._late: deque[int] = deque(maxlen=_MOST)
+        """Requests whose clients were told that no answer came."""
 
     async def ask(self, request: Request) -> Error:
         """Return what came of a request."""
@@ -36,6 +39,7 @@ class Asking:
         try:
             refusal = await asyncio.wait_for(answer, self._answer_s)
         except TimeoutError:
+            self._late.append(number)
             return Error.SILENT
         finally:
             del self._waiting[number]
@@ -43,12 +47,13 @@ class Asking:
             logger.warning("the station refuses what a client asks: %s", refusal)
         return Error.REFUSED if refusal else Error.OK
 
-    def answer(self, answers: Mapping[int, str]) -> None:
-        """Take the station's answers."""
+    def answer(self, answers: Mapping[int, str]) -> list[str]:
+        """Take the station's answers; return refusals that came too late for who asked."""
         for number, refusal in answers.items():
             waiting = self._waiting.get(number)
             if waiting is not None and not waiting.done():
                 waiting.set_result(refusal)
+        return [refusal for number, refusal in answers.items() if refusal and number in self._late]
 
     def due(self) -> tuple[Ask, ...]:
         """Return what was asked since the last time. Any thread."""

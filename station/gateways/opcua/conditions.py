@@ -72,6 +72,11 @@ class Conditions:
             known.active, known.message, known.stops = True, message, stops
             await self._tell(known)
 
+    async def tell(self, source: str, kind: Kind, message: str) -> None:
+        """Tell of what failed and does not go on: over at once, kept until it is acknowledged."""
+        await self.show(source, kind, message)
+        await self.show(source, None, message)
+
     async def confirm_all(self, comment: str) -> None:
         """Acknowledge and confirm whatever is told."""
         for condition in self._known.values():

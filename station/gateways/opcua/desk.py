@@ -14,6 +14,7 @@ from station.event import (
     Heartbeat,
     InspectionEvent,
     LossEvent,
+    ModelAction,
     ModelEvent,
     ServiceEvent,
     ServiceState,
@@ -33,6 +34,8 @@ __all__ = ["Desk", "StationClock", "fault_of"]
 
 _CAMERA: dict[CameraState, Kind | None] = {"degraded": "warning", "offline": "error"}
 _SERVICE: dict[ServiceState, Kind | None] = {"degraded": "warning", "offline": "persistent"}
+_MODEL: dict[ModelAction, Kind] = {"refused": "warning", "rolled_back": "warning", "failed_over": "error"}
+"""What failed in the background: another model, or the recipe that a client had chosen."""
 _WORKING: tuple[CameraState, ...] = ("online", "degraded")
 _SILENT = "is not heard"
 
@@ -89,7 +92,10 @@ class Desk:
             case ServiceEvent():
                 kind = _SERVICE.get(entry.state)
                 await self._conditions.show(f"service-{entry.service}", kind, f"{entry.state}: {entry.detail}")
-            case CoverageEvent() | ModelEvent() | LossEvent() | Gap() | Expired() | Renumbered():
+            case ModelEvent():
+                if (kind := _MODEL.get(entry.action)) is not None:
+                    await self._conditions.tell("model", kind, f"{entry.action}: {entry.detail}")
+            case CoverageEvent() | LossEvent() | Gap() | Expired() | Renumbered():
                 pass  # the counters in the view tell what was lost
             case _ as never:
                 assert_never(never)
@@ -97,7 +103,8 @@ class Desk:
     async def look(self, view: View) -> None:
         """Show the station as it is now."""
         self._clock.hear(view)
-        self._asking.answer(view.answers)
+        for refusal in self._asking.answer(view.answers):
+            await self._conditions.tell("command", "warning", f"refused, too late for its client: {refusal}")
         await self._live.look(view)
         for name, ledger in (view.beat.ledger if view.beat else {}).items():
             await self._live.camera(name, ledger.state)

@@ -30,6 +30,17 @@ class Shown:
     event: InspectionEvent
 
 
+@dataclass(slots=True)
+class _Settled:
+    """A result that the PLC will not be shown again. `how` is what it counts as, or its key until the next read.
+
+    That read tells whether the PLC took it at the edge of its age.
+    """
+
+    number: int
+    how: str | Key
+
+
 class Handshake:
     """Holds results from when they were put until the PLC has them, or they were given up and counted."""
 
@@ -45,6 +56,8 @@ class Handshake:
     def begin(self) -> None:
         """Begin a session: what was put will be put again; counters stay, and what is known of the numbering."""
         self._queue: deque[InspectionEvent] = deque()
+        self._settled: list[_Settled] = []
+        """What is not told and counted yet; what is put again in the next session is so counted once."""
         self._last = 0
         self._had: Key | None = None
         """What the PLC had taken when the session began, once it has said so."""
@@ -63,7 +76,18 @@ class Handshake:
     @property
     def done(self) -> int:
         """All up to this number is settled."""
-        return self._queue[0].event - 1 if self._queue else self._last
+        unsure = [one.number for one in self._settled if isinstance(one.how, Key)]
+        waiting = [self._queue[0].event] if self._queue else []
+        return min([*unsure, *waiting], default=self._last + 1) - 1
+
+    def tell(self) -> int:
+        """Return `done`, which the gateway learns for certain, and count what is settled by that."""
+        done = self.done
+        for one in self._settled:
+            if one.number <= done and not isinstance(one.how, Key):
+                self.counts[one.how] += 1
+        self._settled = [one for one in self._settled if one.number > done]
+        return done
 
     def put(self, entry: Entry) -> None:
         """Take an entry; of all but results only the numbers count."""
@@ -84,13 +108,16 @@ class Handshake:
             self._settle("already_taken")
         if self._acknowledged:
             while self._queue and self._is_old(self._queue[0]):
-                self._settle("not_acknowledged")
+                self._give_up()
         self._overrun()
         self._show(may_show)
 
     def hear(self, ack: Key | None, buffered: bool) -> None:
         """Settle what the PLC says it has; `ack` is None where it was half written."""
         self._buffered = buffered
+        for one in self._settled:
+            if isinstance(one.how, Key):
+                one.how = "taken" if one.how == ack else "not_acknowledged"
         if ack is None or not self._journal:
             return
         if self._had is None:
@@ -99,9 +126,14 @@ class Handshake:
         if self._queue and self._key(self._queue[0]) == ack:
             self._settle("taken")
 
-    def _settle(self, how: str) -> None:
-        self._queue.popleft()
-        self.counts[how] += 1
+    def _settle(self, how: str | Key, place: int = 0) -> None:
+        self._settled.append(_Settled(self._queue[place].event, how))
+        del self._queue[place]
+
+    def _give_up(self) -> None:
+        """Let the front go, which is too old; what was shown the PLC may have taken just in time."""
+        key = self._key(self._queue[0])
+        self._settle(key if key == self._offered else "not_acknowledged")
 
     def _key(self, event: InspectionEvent) -> Key:
         return Key(numbering_of(self._journal, self._era), event.event & MASK_32)
@@ -110,7 +142,7 @@ class Handshake:
         """Take over a new numbering, once all of the old one is settled."""
         if journal and not self._journal:
             self._journal = journal
-        if self._renumbered and journal and not self._queue:
+        if self._renumbered and journal and self.done == self._last:
             self._era = self._era + 1 if journal == self._journal else 0
             self._journal, self._renumbered = journal, False
 
@@ -120,8 +152,7 @@ class Handshake:
             return
         kept = int(self._acknowledged and bool(self._queue) and self._key(self._queue[0]) == self._offered)
         while len(self._queue) > kept + 1:
-            del self._queue[kept]
-            self.counts["overruns"] += 1
+            self._settle("overruns", kept)
 
     def _show(self, may_show: bool) -> None:
         if not may_show:

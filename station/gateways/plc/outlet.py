@@ -96,9 +96,10 @@ class PlcOutlet:
         except PeerLost:
             self._memory = None
             raise
+        done = self._handshake.tell()
         counts = self._handshake.counts | {"plc_silences": self._silences}
         deaf = self._settings.acknowledge and not self._listening.alive
-        return Turn(0 if deaf else self._handshake.room, self._handshake.done, asks, counts)
+        return Turn(0 if deaf else self._handshake.room, done, asks, counts)
 
     def close(self) -> None:
         """Leave the PLC with what means reject, where it is still there, and end the session."""

@@ -1,10 +1,11 @@
-"""Data blocks of a Siemens PLC. The gateway's thread."""
+"""Data blocks of a Siemens PLC. The gateway's thread, and while it connects one that ends the waiting."""
 
 import logging
 import socket
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Final, TypeVar
 
 from snap7.client import Client
@@ -47,10 +48,35 @@ class _Blocks:
             socket.create_connection((config.host, config.port), config.connect_s).close()
         except OSError as fault:
             raise PeerLost(f"{self._where} can't be reached: {fault}") from None
-        self._ask(lambda: self._client.connect(config.host, config.rack, config.slot, config.port))
+        with self._at_most(config.connect_s):
+            self._ask(lambda: self._client.connect(config.host, config.rack, config.slot, config.port))
         connection = self._client.connection
         if connection is not None and connection.socket is not None:
             connection.socket.settimeout(config.connect_s)
+
+    @contextmanager
+    def _at_most(self, seconds: float) -> Iterator[None]:
+        """Cut the connection of a PLC that does not answer; the library has no time-out of its own to set."""
+        silent = False
+
+        def cut() -> None:
+            nonlocal silent
+            silent = True
+            if (connection := self._client.connection) is not None and connection.socket is not None:
+                with suppress(OSError):
+                    connection.socket.shutdown(socket.SHUT_RDWR)
+
+        timer = Timer(seconds, cut)
+        timer.start()
+        try:
+            yield
+        except PeerLost:
+            if silent:
+                raise PeerLost(f"{self._where} takes the connection and says nothing for {seconds:g} s") from None
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
 
     def read_control(self) -> Sequence[int]:
         config = self._config
