@@ -45,15 +45,16 @@ def camera_named(config: Config, name: str) -> CameraConfig:
     raise ConfigError(f"no camera {name}; there are: {', '.join(camera.name for camera in config.camera)}")
 
 
-def find_calibration(config: Config, camera: CameraConfig, kind: Kind) -> Record | None:
-    """Return the calibration of this kind that `camera` uses, None where it has none.
+def find_calibration(config: Config, camera: CameraConfig, kind: Kind, number: int | None = None) -> Record | None:
+    """Return the calibration of this kind that `camera` uses, None where it has none; with `number`, that one.
 
     Raises `CalibrationError`, naming what differs, for one that was made with other settings than are configured.
     What the configuration does not say is not compared.
     """
     if config.calibration.folder is None:
         return None
-    record = CalibrationStore(config.calibration.folder).current(kind, camera.name)
+    store = CalibrationStore(config.calibration.folder)
+    record = store.current(kind, camera.name) if number is None else store.numbered(kind, camera.name, number)
     if record is not None and (differences := list(_differences(record.binding, camera))):
         raise CalibrationError(
             f"camera {camera.name}: {record.title} was made with {'; '.join(differences)}: "
@@ -64,8 +65,10 @@ def find_calibration(config: Config, camera: CameraConfig, kind: Kind) -> Record
 
 def refuse_strangers(config: Config, camera: CameraConfig, identity: str) -> None:
     """Raise `CalibrationError` when what `camera` uses was made with another device than `identity`. Any thread."""
-    for kind in get_args(Kind):
-        record = find_calibration(config, camera, kind)
+    records = [find_calibration(config, camera, kind) for kind in get_args(Kind)]
+    of_recipes = {recipe.limit[camera.name] for recipe in config.recipe.values() if camera.name in recipe.limit}
+    records += [find_calibration(config, camera, "limit", number) for number in of_recipes]
+    for record in records:
         if record is not None:
             refuse_stranger(record, identity)
 

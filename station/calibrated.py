@@ -1,19 +1,19 @@
-"""Everything that is calibrated of one camera, as its folder has it in use. Main thread."""
+"""Everything that is calibrated of one camera, as its folder has it in use. Main and control thread."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calibration import CalibrationStore, FlatField, Kind, Record
 from calibration.geometry import Geometry
 from shadowline.errors import CalibrationError
 from station.binding import find_calibration
-from station.config import CameraConfig, Config, FinderConfig, shadow_of
+from station.config import DEFAULT, CameraConfig, Config, FinderConfig, shadow_of
 from station.flat_field import open_flat_field
 from station.inspection_event import Scale
-from station.limit import open_limit
+from station.limit import limited, uses_limit
 
-__all__ = ["Calibrated", "calibration_id", "open_calibration", "scale_of"]
+__all__ = ["Calibrated", "by_recipe", "calibration_id", "open_calibration", "scale_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,36 @@ class Calibrated:
     flat_field: FlatField | None
     geometry: Geometry | None
     regions: FinderConfig
-    records: tuple[Record, ...]
+    in_use: Record | None
+    """The camera's limit that is in use, for recipes that have no other."""
+    limit: Record | None
+    """The limit that holds."""
+    others: tuple[Record, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """All that hold."""
+        return self.others if self.limit is None else (*self.others, self.limit)
 
 
-def open_calibration(config: Config, camera: CameraConfig) -> Calibrated:
-    """Return what `camera` uses. Raises `CalibrationError` for what is damaged or can't be its own."""
+def open_calibration(config: Config, camera: CameraConfig, recipe: str = DEFAULT) -> Calibrated:
+    """Return what `camera` uses while `recipe` of the whole `config` holds.
+
+    Raises `CalibrationError` for what is damaged or can't be its own.
+    """
     found = {kind: find_calibration(config, camera, kind) for kind in _used(config)}
-    return Calibrated(
-        open_flat_field(config, camera),
-        _open_geometry(config, camera, found["geometry"]),
-        open_limit(config, camera),
-        tuple(record for record in found.values() if record is not None),
-    )
+    in_use, others = found.pop("limit", None), tuple(record for record in found.values() if record is not None)
+    geometry = _open_geometry(config, camera, found["geometry"])
+    plain = Calibrated(open_flat_field(config, camera), geometry, config.regions, in_use, None, others)
+    return _limit(plain, config, camera, recipe)
+
+
+def by_recipe(plain: Mapping[str, Calibrated], config: Config, recipe: str) -> dict[str, Calibrated]:
+    """Return what the cameras use while `recipe` holds: the limits change, all else is as `open_calibration` found it.
+
+    Raises `CalibrationError` for a limit that can't be used.
+    """
+    return {camera.name: _limit(plain[camera.name], config, camera, recipe) for camera in config.camera}
 
 
 def scale_of(camera: CameraConfig, calibrated: Calibrated) -> Scale:
@@ -52,6 +70,15 @@ def calibration_id(calibrated: Mapping[str, Calibrated]) -> str | None:
 def _used(config: Config) -> tuple[Kind, ...]:
     """Return the kinds of calibration that are used: a limit, and the flat field in it, are for shadows alone."""
     return ("geometry",) if shadow_of(config.regions) is None else ("flat-field", "geometry", "limit")
+
+
+def _limit(one: Calibrated, config: Config, camera: CameraConfig, recipe: str) -> Calibrated:
+    """Return `one` with the limit that `camera` has while `recipe` holds."""
+    own = None if recipe == DEFAULT else config.recipe[recipe].limit.get(camera.name)
+    record = one.in_use if own is None else find_calibration(config, camera, "limit", own)
+    if record is None or not uses_limit(config, recipe):
+        return replace(one, regions=config.by_recipe(recipe).regions, limit=None)
+    return replace(one, regions=limited(config, camera, recipe, record, one.flat_field is not None), limit=record)
 
 
 def _open_geometry(config: Config, camera: CameraConfig, record: Record | None) -> Geometry | None:

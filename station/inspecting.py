@@ -245,26 +245,30 @@ class Inspecting:
     def _change(self, inspector: Inspector, change: Change) -> None:
         """Let all of `change` hold. Raises `ConfigError` when it can't; then nothing has changed."""
         config, before = change.config, inspector.model
-        finders = self._reopen(inspector, config)
+        finders = self._reopen(inspector, change.calibrated)
         self.models.change_file(model_file(config.engine), config.verdict, inspector)
         new_finders = config.regions != self._config.regions
-        self._config = config
+        self._config, self._calibrated = config, change.calibrated
         inspector.finders = finders
         inspector.budget_ms = config.station.budget_ms
-        self._metrics.set_limits(config.station)
-        self.origin = msgspec.structs.replace(self.origin, config=change.sha256, recipe=change.recipe)
+        self._metrics.set_recipe(change.recipe or DEFAULT, config.station)
+        self.origin = msgspec.structs.replace(
+            self.origin,
+            config=change.sha256,
+            recipe=change.recipe,
+            calibration=calibration_id(change.calibrated),
+        )
         if new_finders:
             self._name_finders()
         if inspector.model is not before:
             self._name(inspector.model)
             self.report("swapped", inspector.model.title, f"recipe {change.recipe or DEFAULT}")
 
-    def _reopen(self, inspector: Inspector, config: Config) -> Mapping[str, RegionFinder]:
-        """Return the finders by `config`: the same ones, unless a threshold of `[regions]` changed."""
-        if config.regions == self._config.regions:
-            return inspector.finders
+    def _reopen(self, inspector: Inspector, calibrated: Mapping[str, Calibrated]) -> Mapping[str, RegionFinder]:
+        """Return the finders by `calibrated`: the same ones, but where a limit changes."""
         return {
-            name: reopen_finder(finder, config.regions, self._engines) for name, finder in inspector.finders.items()
+            name: reopen_finder(finder, self._calibrated[name].regions, calibrated[name].regions, self._engines)
+            for name, finder in inspector.finders.items()
         }
 
     def _settle(self, inspection: Inspection) -> InspectionEvent:

@@ -1,4 +1,4 @@
-"""The limit that was chosen for a configured camera, put into the settings of its finder. Main thread."""
+"""The limit that was chosen for a configured camera, put into the settings of its finder. Pure."""
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -7,15 +7,21 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from calibration import Record
 from calibration.limit import Choice
 from shadowline.errors import CalibrationError
-from station.binding import find_calibration
-from station.config import CameraConfig, Config, FinderConfig, RegionsConfig, shadow_of, with_shadow
+from station.config import (
+    BY_LIMIT,
+    DEFAULT,
+    CameraConfig,
+    Config,
+    FinderConfig,
+    RegionsConfig,
+    shadow_of,
+    with_shadow,
+)
 
-__all__ = ["LimitSettings", "Per", "open_limit"]
+__all__ = ["LimitSettings", "Per", "limited", "uses_limit"]
 
 Per: TypeAlias = Literal["metre", "frame"]
 
-_CHOSEN = frozenset({"noise_sigmas", "min_area_px", "polarity"})
-"""What a limit replaces in `[regions]`; all other keys must be as they were when it was chosen."""
 _NO_SETTING = frozenset({"type"})
 
 
@@ -31,7 +37,7 @@ class LimitSettings(BaseModel):
     per: Per
     flat_field: bool
     regions: dict[str, Any]
-    """The other keys of `[regions]`."""
+    """The other keys of `[regions]`: they must be as they were when the limit was chosen."""
 
     @classmethod
     def of(cls, regions: RegionsConfig, choice: Choice, per: Per, flat_field: bool) -> Self:
@@ -47,35 +53,48 @@ class LimitSettings(BaseModel):
         )
 
 
-def open_limit(config: Config, camera: CameraConfig) -> FinderConfig:
-    """Return the finder's settings of `camera`: `[regions]`, with its calibrated limit where it has one.
+def uses_limit(config: Config, recipe: str) -> bool:
+    """Tell whether a calibrated limit has a say while `recipe` holds: not if no shadows are sought, or it sets all."""
+    return shadow_of(config.regions) is not None and bool(BY_LIMIT - _of_recipe(config, recipe).keys())
 
-    The limit is that of the shadows; where none are sought it is not used. Raises `CalibrationError` for a limit that
-    was chosen with other settings, or with a flat field that is not there.
+
+def limited(config: Config, camera: CameraConfig, recipe: str, record: Record, flat_field: bool) -> FinderConfig:
+    """Return the finder's settings of `camera` by its calibrated limit `record`, while `recipe` holds.
+
+    What the recipe itself sets goes before the limit, and the limit before `[regions]`; `flat_field` says whether the
+    camera has one. Raises `CalibrationError` for a limit that was chosen with other settings.
     """
-    record, shadow = find_calibration(config, camera, "limit"), shadow_of(config.regions)
-    if record is None or shadow is None:
-        return config.regions
+    regions = config.by_recipe(recipe).regions
+    shadow = shadow_of(regions)
+    assert shadow is not None, "uses_limit says so"
     limit = _read(record)
-    now = _others(shadow)
     differ = [
-        f"{key} {limit.regions.get(key)}, not {value}" for key, value in now.items() if limit.regions.get(key) != value
+        f"{key} {limit.regions.get(key)}, not {value}"
+        for key, value in _others(shadow).items()
+        if limit.regions.get(key) != value
     ]
-    if limit.flat_field != (find_calibration(config, camera, "flat-field") is not None):
+    if limit.flat_field != flat_field:
         differ.append("a flat field" if limit.flat_field else "no flat field")
     if differ:
+        way_out = "" if recipe == DEFAULT else f"; --recipe {recipe} gives this recipe its own"
         raise CalibrationError(
             f"camera {camera.name}: {record.title} was chosen with {'; '.join(differ)}: "
-            "run station calibrate limit again"
+            f"run station calibrate limit again{way_out}"
         )
     sigmas = limit.noise_sigmas
     chosen: dict[str, Any] = {"noise_sigmas": sigmas[0] if len(sigmas) == 1 else sigmas}
     chosen |= {"min_area_px": limit.min_area_px, "polarity": limit.polarity}
-    return with_shadow(config.regions, shadow.model_copy(update=chosen))
+    own = _of_recipe(config, recipe)
+    return with_shadow(regions, shadow.model_copy(update=chosen | {key: own[key] for key in BY_LIMIT & own.keys()}))
+
+
+def _of_recipe(config: Config, recipe: str) -> dict[str, Any]:
+    """Return what `recipe` itself sets of the shadows."""
+    return {} if recipe == DEFAULT else config.recipe[recipe].regions.of_shadows
 
 
 def _others(regions: RegionsConfig) -> dict[str, Any]:
-    return regions.model_dump(mode="json", exclude=set(_CHOSEN | _NO_SETTING))
+    return regions.model_dump(mode="json", exclude=set(BY_LIMIT | _NO_SETTING))
 
 
 def _read(record: Record) -> LimitSettings:

@@ -5,19 +5,20 @@ Control, swap and main thread, one at a time: what one begins, the others wait f
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from engines.model import ModelCard
 from shadowline.errors import ConfigError, StationError
+from station.calibrated import Calibrated, by_recipe
 from station.clock import Clock
 from station.config import DEFAULT, Config
 from station.control_protocol import RecipeRecord, RecipeState, RecipeStatus
 from station.engine import model_file
 from station.models import Models
-from station.recipe_check import judge_recipes
+from station.recipe_check import calibrate_recipes, judge_recipes
 from station.reload import changed_keys
 from station.swapper import Swapper
 
@@ -34,6 +35,8 @@ class Change:
     """With the recipe in place of the plain tables."""
     recipe: str
     """Its name in events; empty for the plain tables."""
+    calibrated: Mapping[str, Calibrated]
+    """What each camera uses, its limits above all."""
     sha256: str
     """Of the whole configuration, recipes and all; first 12 digits."""
     since_ns: int
@@ -49,11 +52,12 @@ class RecipeBook:
         swapper: Swapper,
         adopt: Callable[[Change], None],
         cards: dict[Path | None, ModelCard],
+        plain: Mapping[str, Calibrated],
         clock: Clock,
     ) -> None:
         """`adopt` lets a change hold, and returns when it does; it raises `StationError` when it can't.
 
-        `cards` are those of the model files that were read.
+        `cards` are those of the model files that were read, `plain` what the cameras use by the plain tables.
         """
         self._config = config
         self._active = config.station.recipe or DEFAULT
@@ -62,6 +66,7 @@ class RecipeBook:
         self._adopt = adopt
         self._clock = clock
         self._cards = cards
+        self._plain = plain
         self._preparing = self._next = ""
         self._failed: dict[str, str] = {}
         self._changing = threading.RLock()
@@ -115,6 +120,7 @@ class RecipeBook:
             changed = changed_keys(self._config, config)
             changed_keys(self._config.by_recipe(self._active), config.by_recipe(self._active))
             judge_recipes(config, self._cards, self._models.live.judge.finders)
+            calibrate_recipes(config, self._plain)
             self._change(config, self._active)
             return changed
 
@@ -162,10 +168,11 @@ class RecipeBook:
     def _change(self, config: Config, name: str) -> None:
         """Let the recipe `name` of `config` hold from now on."""
         before, wanted = self._config.by_recipe(self._active), config.by_recipe(name)
+        calibrated = by_recipe(self._plain, config, name)
         self._swapper.adopt(wanted)
         recipe = "" if name == DEFAULT else name
         try:
-            self._adopt(Change(wanted, recipe, config.sha256[:12], self._clock.tick_ns()))
+            self._adopt(Change(wanted, recipe, calibrated, config.sha256[:12], self._clock.tick_ns()))
         except StationError:
             self._swapper.adopt(before)
             raise
@@ -191,7 +198,7 @@ class RecipeBook:
         except (StationError, OSError) as fault:
             with self._changing:
                 self._failed[name] = str(fault)
-            raise
+            raise StationError(f"recipe {name}: {fault}") from fault
         finally:
             with self._changing:
                 self._preparing = self._next = ""

@@ -1,16 +1,21 @@
-"""Whether each recipe's model can be read and follows its rules, told before the line starts. Pure but for files."""
+"""Whether each recipe's model and limits can be read and used, told before the line starts. Pure but for files."""
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from engines import read_card
 from engines.model import ModelCard
 from shadowline.errors import ConfigError, StationError
-from station.config import Config
+from station.calibrated import Calibrated, by_recipe
+from station.config import DEFAULT, Config
 from station.engine import model_file
 from station.regions import FinderLabels
 from station.verdict import Judge
 
-__all__ = ["judge_recipes"]
+__all__ = ["calibrate_recipes", "judge_recipes"]
+
+T = TypeVar("T")
 
 
 def judge_recipes(config: Config, cards: dict[Path | None, ModelCard], finders: FinderLabels) -> dict[str, Judge]:
@@ -19,15 +24,28 @@ def judge_recipes(config: Config, cards: dict[Path | None, ModelCard], finders: 
     `cards` are those of model files that were read already; the others are read and added. Raises `ConfigError` with a
     line for each recipe whose model can't be read or can't follow its rules.
     """
-    judges, faults = {}, []
-    for name in config.recipe:
+    return _of_each(config.recipe, lambda name: _judge(config.by_recipe(name), cards, finders))
+
+
+def calibrate_recipes(config: Config, plain: Mapping[str, Calibrated]) -> dict[str, dict[str, Calibrated]]:
+    """Return what each camera uses by each recipe, the plain tables too, by their names.
+
+    `plain` is what `open_calibration` found. Raises `ConfigError` with a line for each recipe whose limits can't be
+    used.
+    """
+    return _of_each((DEFAULT, *config.recipe), lambda name: by_recipe(plain, config, name))
+
+
+def _of_each(names: Iterable[str], make: Callable[[str], T]) -> dict[str, T]:
+    made, faults = {}, []
+    for name in names:
         try:
-            judges[name] = _judge(config.by_recipe(name), cards, finders)
+            made[name] = make(name)
         except StationError as fault:
-            faults.append(f"[recipe.{name}] {fault}")
+            faults.append(str(fault) if name == DEFAULT else f"[recipe.{name}] {fault}")
     if faults:
         raise ConfigError("\n".join(faults))
-    return judges
+    return made
 
 
 def _judge(config: Config, cards: dict[Path | None, ModelCard], finders: FinderLabels) -> Judge:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeAlias
 
-from shadowline.errors import ConfigError
-from station.config import Config
+from shadowline.errors import RestartNeeded
+from station.config import Config, FinderLimits
 from station.config_file import name_place
 
-__all__ = ["ReloadOutcome", "changed_keys"]
+__all__ = ["ReloadOutcome", "changed_keys", "may_change"]
 
 ReloadOutcome: TypeAlias = Literal["taken", "refused"]
 """A configuration that is read again holds from the next frame on, or leaves the one before in force."""
@@ -20,15 +20,12 @@ _ANY: Final = "*"
 
 _SAFE: Final[tuple[Key, ...]] = (
     ("station", "budget_ms"),
-    ("regions", "threshold"),
-    ("regions", "low"),
-    ("regions", "high"),
+    *(("regions", key) for key in FinderLimits.model_fields),
+    *(("regions", "finders", _ANY, key) for key in FinderLimits.model_fields),
     ("regions", "merge_iou"),
-    ("regions", "finders", _ANY, "threshold"),
-    ("regions", "finders", _ANY, "low"),
-    ("regions", "finders", _ANY, "high"),
     ("verdict",),
     ("gateway",),  # read by processes of their own
+    ("console",),
     ("recipe",),
     ("station", "recipe"),
     ("swap", "max_prepared"),
@@ -48,13 +45,18 @@ _TABLES: Final[tuple[Key, ...]] = (("camera",), ("regions", "finders"))
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the keys in which `new` differs from `old`, as `[table] key`.
 
-    Raises `ConfigError` that names those which need a restart.
+    Raises `RestartNeeded` that names those which need one.
     """
     changed = list(_differences(old.model_dump(), new.model_dump()))
-    unsafe = [name_place(list(key)) for key in changed if not any(_begins(key, safe) for safe in _SAFE)]
+    unsafe = [name_place(list(key)) for key in changed if not may_change(key)]
     if unsafe:
-        raise ConfigError(f"{', '.join(unsafe)}: a change of that needs a restart")
+        raise RestartNeeded(f"{', '.join(unsafe)}: a change of that needs a restart")
     return [name_place(list(key)) for key in changed]
+
+
+def may_change(key: Key) -> bool:
+    """Return whether that key, or a key of that table, may change while the line runs."""
+    return any(_begins(key, safe) for safe in _SAFE)
 
 
 def _begins(key: Key, safe: Key) -> bool:

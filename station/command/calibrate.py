@@ -126,12 +126,8 @@ def _export(
 
 
 def _find(store: CalibrationStore, camera: str, kind: Kind, number: int | None) -> Record:
-    record = (
-        store.current(kind, camera)
-        if number is None
-        else next((one for one in store.history(camera, kind) if one.number == number), None)
-    )
-    if record is None:
-        there = ", ".join(str(one.number) for one in store.history(camera, kind)) or "none"
-        raise CalibrationError(f"{store.folder}: no {kind} {number or 'in use'} of camera {camera}; there are: {there}")
+    if number is not None:
+        return store.numbered(kind, camera, number)
+    if (record := store.current(kind, camera)) is None:
+        raise CalibrationError(f"{store.folder}: no {kind} of camera {camera} is in use")
     return record

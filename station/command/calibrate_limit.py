@@ -21,7 +21,7 @@ from station.command.calibrate_limit_frames import Shown, known_defects, of_came
 from station.command.calibrate_limit_view import curve_table, draw_curve, sum_up
 from station.command.camera_feed import CameraName, feed_of
 from station.command.options import AsJson, ConfigFile
-from station.config import CameraConfig, shadow_of
+from station.config import DEFAULT, CameraConfig, shadow_of
 from station.config_file import load
 from station.flat_field import open_flat_field
 from station.frame import Image
@@ -51,17 +51,20 @@ def limit(
     min_area: Annotated[int | None, typer.Option(min=1, help="Instead of the configured min_area_px.")] = None,
     zones: Annotated[int, typer.Option(min=1, max=64, help="Zones of equal width across, each with its limit.")] = 1,
     keep_all: Annotated[bool, typer.Option("--keep-all", help="Count also the frames that look defective.")] = False,
+    recipe: Annotated[
+        str | None, typer.Option(help="By this recipe's [regions], for it alone: it is kept, and not taken into use.")
+    ] = None,
     lens: Annotated[str, typer.Option(help="A note on lens, aperture and light, kept with the result.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into this file (.png).")] = None,
     config: ConfigFile = Path("config.toml"),
     as_json: AsJson = False,
 ) -> None:
-    """Choose the limit of a camera's finder for a rate of false regions, and take it into use.
+    """Choose the limit of a camera's finder for a rate of false regions, and take it into use or give it to a recipe.
 
     Show it sound surface, enough for ten false regions a zone at that rate. The station's own finder runs over it at
     many limits (noise_sigmas), and a frame with a region that noise does not explain is left out and named.
     """
-    settings = load(config)
+    settings = load(config).by_recipe(recipe or DEFAULT)
     store, camera = open_store(settings), camera_named(settings, name)
     per, rate = _asked(per_metre, per_frame, camera)
     wanted = {"polarity": polarity, "min_area_px": min_area}
@@ -92,7 +95,9 @@ def limit(
         _figures(choice, counts, odd, per),
         {"noise_sigmas": counts.sigmas, "counted": counts.found.sum(1), "amount": counts.amount},
         LimitSettings.of(regions, choice, per, flat_field is not None).model_dump(mode="json"),
+        in_use=recipe is None,
     )
+    kept = "is in use" if recipe is None else f"is kept: [recipe.{recipe}.limit] {name} = {record.number} uses it"
     if plot is not None:
         draw_curve(plot, counts, choice, per)
     if as_json:
@@ -100,7 +105,7 @@ def limit(
         return
     Console(highlight=False).print(curve_table(counts, choice, per, sweep.recall()))
     others = _other_areas(sweep, pitch_mm, ~odd, choice, per)
-    typer.echo("\n".join([*_left_out(sweep, odd), sum_up(choice, counts, per), *others, f"{record.title} is in use"]))
+    typer.echo("\n".join([*_left_out(sweep, odd), sum_up(choice, counts, per), *others, f"{record.title} {kept}"]))
 
 
 def _asked(per_metre: float | None, per_frame: float | None, camera: CameraConfig) -> tuple[Per, float]:

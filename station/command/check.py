@@ -9,14 +9,17 @@ from rich.table import Table
 
 from engines.model import ModelCard
 from station.archive.selection import refuse_strangers
-from station.calibrated import open_calibration
+from station.calibrated import Calibrated, open_calibration
 from station.command.options import ConfigFile
 from station.config import (
+    BY_LIMIT,
+    DEFAULT,
     AravisConfig,
     BaslerConfig,
     CameraConfig,
     CombineConfig,
     Config,
+    ConsoleConfig,
     GenicamBase,
     GenTlConfig,
     OpenCvConfig,
@@ -29,7 +32,8 @@ from station.config_file import load
 from station.engine import OpenEngine, model_file, open_engine
 from station.gateways.process import check_gateway
 from station.metrics.server import open_guards
-from station.recipe_check import judge_recipes
+from station.metrics.tls import server_context
+from station.recipe_check import calibrate_recipes, judge_recipes
 from station.regions import FrameEngines, open_finder
 from station.security.roster import Roster
 from station.security.survey import survey
@@ -52,10 +56,12 @@ def check(config: ConfigFile = Path("config.toml")) -> None:
         cards = {model_file(settings.engine): opened.engine.card}
         judges = judge_recipes(whole, cards, judge.finders)
         refuse_strangers(settings.archive, [label for one in (judge, *judges.values()) for label in one.labels])
-        for camera in settings.camera:
-            open_finder(open_calibration(settings, camera).regions, None, engines)
-        _explain(console, settings, opened, judge, engines)
-        _explain_recipes(console, whole, judges, cards)
+        calibrated = calibrate_recipes(whole, {one.name: open_calibration(whole, one) for one in whole.camera})
+        held = calibrated[whole.first_recipe]
+        for one in held.values():
+            open_finder(one.regions, None, engines)
+        _explain(console, settings, opened, judge, engines, held)
+        _explain_recipes(console, whole, judges, cards, calibrated)
     for name in whole.gateway:
         console.print(f"gateway {name}: {check_gateway(name, whole)}", markup=False)
     console.print(f"[green]{config}: good[/]; configuration {whole.sha256[:12]}")
@@ -113,7 +119,11 @@ def _explain_finders(config: Config, engines: FrameEngines) -> Iterator[str]:
 
 
 def _explain_recipes(
-    console: Console, config: Config, judges: Mapping[str, Judge], cards: Mapping[Path | None, ModelCard]
+    console: Console,
+    config: Config,
+    judges: Mapping[str, Judge],
+    cards: Mapping[Path | None, ModelCard],
+    calibrated: Mapping[str, Mapping[str, Calibrated]],
 ) -> None:
     """Print a line for each recipe; all of them can be used."""
     for name, recipe in config.recipe.items():
@@ -126,15 +136,46 @@ def _explain_recipes(
         words += [f"lets {'all' if len(passing) == len(rules) else ', '.join(passing)} pass"] if passing else []
         about = f"{', '.join(words)}; {recipe.description or 'can be used'}"
         console.print(f"recipe {name}{number}{start}: {about}", markup=False)
+        for words_of_limit in _explain_limits(calibrated[DEFAULT], calibrated[name]):
+            console.print(f"recipe {name}: {words_of_limit}", markup=False)
 
 
-def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge, engines: FrameEngines) -> None:
+def _explain_limits(plain: Mapping[str, Calibrated], held: Mapping[str, Calibrated]) -> Iterator[str]:
+    """Yield which calibrated limit a recipe has of its own, and where it goes before one that is in use."""
+    for camera, one in held.items():
+        in_use, before, now = plain[camera].limit, shadow_of(plain[camera].regions), shadow_of(one.regions)
+        if one.limit is not None and one.limit != in_use:
+            yield f"camera {camera} by {one.limit.title}"
+        elif in_use is not None:
+            own = [
+                f"{key} {getattr(now, key)}" for key in sorted(BY_LIMIT) if getattr(now, key) != getattr(before, key)
+            ]
+            if own:
+                yield f"camera {camera}: {', '.join(own)}, before what {in_use.title} says"
+
+
+def _console(config: ConsoleConfig) -> str:
+    """Return what `station console` would do. Raises `ConfigError` for a certificate that can't be used."""
+    if config.folder is None:
+        return "off: [console] names no folder"
+    if config.certificate is not None and config.key is not None:
+        server_context(config.certificate, config.key, "console")
+    plain = "" if config.local or config.certificate else ", open to the network in plain text"
+    return f"{config.url(config.port)}{plain}, logins last {config.session_hours:g} h"
+
+
+def _explain(
+    console: Console,
+    config: Config,
+    opened: OpenEngine,
+    judge: Judge,
+    engines: FrameEngines,
+    calibrated: Mapping[str, Calibrated],
+) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("station", f"{config.station.name}, {config.station.budget_ms:g} ms from capture to decision")
     for camera in config.camera:
-        used = ", ".join(
-            f"{one.kind} {one.number} of {one.made[:10]}" for one in open_calibration(config, camera).records
-        )
+        used = ", ".join(f"{one.kind} {one.number} of {one.made[:10]}" for one in calibrated[camera.name].records)
         table.add_row("camera", f"{camera.name}: {camera.type}{_source(camera)}")
         table.add_row("", f"calibrated: {used or 'no'}")
         silence = "never" if camera.silence_s == float("inf") else f"after {camera.silence_s:g} s without a picture"
@@ -175,4 +216,5 @@ def _explain(console: Console, config: Config, opened: OpenEngine, judge: Judge,
     table.add_row("metrics", config.metrics.url(config.metrics.port) if config.metrics.enabled else "off")
     if config.metrics.exposed:
         table.add_row("", "open to the network without TLS and password, as plain_network allows")
+    table.add_row("console", _console(config.console))
     console.print(table)

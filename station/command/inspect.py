@@ -12,21 +12,17 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from engines import Engine
 from shadowline.errors import ConfigError
 from station.camera.pictures import list_pictures, read_picture
-from station.clock import HostClock
 from station.command.options import AsJson
-from station.config import Config, RegionsConfig, SimulatedConfig, shadow_of, with_shadow
+from station.config import Config, RegionsConfig, SimulatedConfig
 from station.config_file import load
-from station.crops import cut_crops, whole_image
 from station.engine import open_engine
-from station.frame import Frame, Image, InvalidReason
-from station.inspector import Inspector
-from station.model import Model
-from station.regions import FrameEngines, open_finder
+from station.frame import Image, InvalidReason
+from station.picture_line import PictureLine
+from station.regions import FrameEngines
 from station.regions.base import SHADOW
-from station.verdict import Defect, Judge, Verdict
+from station.verdict import Defect, Verdict
 
 __all__ = ["TEXTURE", "inspect"]
 
@@ -106,40 +102,29 @@ class _Result:
         return f"{self.file}: {self.verdict} {regions or self.reason}{more}".rstrip() + detail + whole
 
 
-class _PictureLine:
-    """The line's own inspector, fed with pictures that have nothing to do with each other."""
-
-    def __init__(self, config: Config, engine: Engine, engines: FrameEngines) -> None:
-        regions = config.regions
-        if (shadow := shadow_of(regions)) is not None:
-            regions = with_shadow(regions, shadow.model_copy(update={"background": "frame"}))
-        judge = Judge(config.verdict, engine.card, engines.labels(regions))
-        finders = {"file": open_finder(regions, None, engines)}
-        self._inspector = Inspector(finders, Model(engine, judge), 60_000, HostClock())
-        self._engine = engine
-        self._crop = np.zeros((1, 1, engine.card.crop.size_px, engine.card.crop.size_px), np.uint8)
-
-    def inspect(self, file: Path, image: Image | InvalidReason) -> _Result:
-        """Return the result of one picture, or of the reason why there is none."""
-        if isinstance(image, InvalidReason):
-            return _Result(file, Verdict.INVALID, image)
-        inspection = self._inspector.inspect([Frame("file", 1, image, captured_ns=0, captured_tick_ns=0)])[0]
-        whole = self._engine.classify(cut_crops(image, whole_image(image), self._engine.card.crop, self._crop))
-        probabilities = {
-            label: round(value, 6)
-            for label, value in zip(self._engine.card.labels, whole.probabilities[0].tolist(), strict=True)
-        }
-        novelty = None if whole.novelty is None else float(whole.novelty[0])
-        return _Result(
-            *(file, inspection.verdict, inspection.reason, inspection.defects),
-            *(probabilities, novelty, inspection.detail),
-        )
+def _inspect(line: PictureLine, file: Path, image: Image | InvalidReason) -> _Result:
+    """Return the result of one picture, or of the reason why there is none."""
+    if isinstance(image, InvalidReason):
+        return _Result(file, Verdict.INVALID, image)
+    inspection, whole = line.inspect(image), line.ask_of_whole(image)
+    probabilities = {
+        label: round(value, 6)
+        for label, value in zip(line.engine.card.labels, whole.probabilities[0].tolist(), strict=True)
+    }
+    novelty = None if whole.novelty is None else float(whole.novelty[0])
+    return _Result(
+        *(file, inspection.verdict, inspection.reason, inspection.defects),
+        *(probabilities, novelty, inspection.detail),
+    )
 
 
 def inspect(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="PATH…")],
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Inspect with the settings of this line's file.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="By this recipe of it; without it, by the one that holds at the line's start.")
     ] = None,
     as_json: AsJson = False,
     annotate: Annotated[Path | None, typer.Option(help="Write the pictures with their regions drawn here.")] = None,
@@ -152,15 +137,15 @@ def inspect(
     """
     read_any = False
     files = list(_find_files(paths))
-    settings = _settings(config)
+    settings = _settings(config, recipe)
     with (
         FrameEngines(settings.swap.cache) as engines,
         closing(open_engine(settings.engine, settings.swap)) as opened,
     ):
-        line = _PictureLine(settings, opened.engine, engines)
+        line = PictureLine(settings, opened.engine, engines)
         for file, shown in files:
             image = read_picture(file, _MAX_PIXELS)
-            result = line.inspect(file, image)
+            result = _inspect(line, file, image)
             typer.echo(json.dumps(result.as_json()) if as_json else result.as_line())
             if not isinstance(image, InvalidReason):
                 read_any = True
@@ -183,9 +168,14 @@ def _who(defect: Defect) -> str:
     return "" if defect.found_by == SHADOW else f" by {defect.found_by}"
 
 
-def _settings(path: Path | None) -> Config:
-    """Return the configuration at `path`, or the one for pictures of which nothing is known."""
-    return load(path) if path else Config(camera=(SimulatedConfig(name="file", type="simulated"),), regions=TEXTURE)
+def _settings(path: Path | None, recipe: str | None) -> Config:
+    """Return what holds at `path` while `recipe` does, or the settings for pictures of which nothing is known."""
+    if path is not None:
+        whole = load(path)
+        return whole.by_recipe(recipe or whole.first_recipe)
+    if recipe is not None:
+        raise ConfigError(f"--recipe {recipe}: recipes are a line's: name its file by --config")
+    return Config(camera=(SimulatedConfig(name="file", type="simulated"),), regions=TEXTURE)
 
 
 def _find_files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:

@@ -5,40 +5,85 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, FiniteFloat, ValidationError
 
-from station.config.regions import CombineConfig, FinderConfig, PartConfig, RegionsConfig, name_of
+from station.config.regions import (
+    AreaPx,
+    CombineConfig,
+    Contrast,
+    FinderConfig,
+    GapPx,
+    LengthPx,
+    Levels,
+    MostPart,
+    MostRegions,
+    Part,
+    PartConfig,
+    Polarity,
+    SpeckPx,
+    ZoneSigmas,
+    name_of,
+)
 from station.config.table import ConfigPath, Name, Table
 from station.config.verdict import VerdictConfig
 
-__all__ = ["DEFAULT", "RecipeConfig", "RecipeRegions", "ThresholdsConfig", "regions_by"]
+__all__ = ["DEFAULT", "FinderLimits", "RecipeConfig", "RecipeRegions", "regions_by"]
 
 DEFAULT: Final = "default"
 """What the plain tables are called among the recipes; a PLC calls them 0."""
 
 
-class ThresholdsConfig(Table):
-    """What one finder that learned counts as found; without a key, `[regions]` says it."""
+class FinderLimits(Table):
+    """What one finder counts as found, each key as in `[regions]`; without it, `[regions]` says it.
 
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """What counts as found, from 0 to 1."""
+    These are the keys that may change between two frames: nothing is sized or learnt by them.
+    """
+
+    threshold: Part | None = None
+    """Of one that learned: what counts as found, from 0 to 1."""
     low: FiniteFloat | None = None
-    """Raw heat that counts as 0."""
+    """Of a map: raw heat that counts as 0."""
     high: FiniteFloat | None = None
-    """Raw heat that counts as 1."""
+    """Of a map: raw heat that counts as 1."""
+    polarity: Polarity | None = None
+    """Of shadows: which side of the background counts."""
+    contrast: Contrast | None = None
+    """Of shadows: part of the background that a pixel must differ from it."""
+    offset_levels: Levels | None = None
+    """Of shadows: least margin, in 8-bit grey levels."""
+    noise_sigmas: ZoneSigmas | None = None
+    """Of shadows: least margin in standard deviations of the local noise, one or one a zone."""
+    speck_px: SpeckPx | None = None
+    """Of shadows: fragments of less area are dropped before merging."""
+    merge_gap_px: GapPx | None = None
+    """Fragments with less free space than this between their boxes are one region."""
+    min_area_px: AreaPx | None = None
+    """Regions of less area are dropped."""
+    min_length_px: LengthPx | None = None
+    """Of shadows: regions whose longer side is less are dropped."""
+    max_regions: MostRegions | None = None
+    """A frame with more is over-full."""
+    max_part: MostPart | None = None
+    """A frame with a larger part of its pixels beyond the limits is over-full."""
+    dark_level: Levels | None = None
+    """A frame whose mean is below is dark."""
 
     @property
-    def given(self) -> Mapping[str, float]:
+    def given(self) -> dict[str, Any]:
         """The keys that are set."""
-        values = {"threshold": self.threshold, "low": self.low, "high": self.high}
-        return {key: value for key, value in values.items() if value is not None}
+        return self.model_dump(include=set(FinderLimits.model_fields), exclude_none=True)
 
 
-class RecipeRegions(ThresholdsConfig):
-    """The thresholds of `[regions]` that this product needs otherwise."""
+class RecipeRegions(FinderLimits):
+    """The limits of `[regions]` that this product needs otherwise."""
 
     merge_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     """Of several finders: regions whose boxes overlap by this much are one."""
-    finders: dict[Name, ThresholdsConfig] = Field(default_factory=dict)
-    """Of several finders: the thresholds of each, by its name."""
+    finders: dict[Name, FinderLimits] = Field(default_factory=dict)
+    """Of several finders: the limits of each, by its name; that of the shadows is `shadow`."""
+
+    @property
+    def of_shadows(self) -> dict[str, Any]:
+        """The keys that are set of the finder of shadows, be it one of several."""
+        return self.given or self.finders.get("shadow", FinderLimits()).given
 
 
 class RecipeConfig(Table):
@@ -55,13 +100,15 @@ class RecipeConfig(Table):
     verdict: VerdictConfig | None = None
     """Takes the place of the whole table `[verdict]`."""
     regions: RecipeRegions = RecipeRegions()
-    """Thresholds of the finders."""
+    """Limits of the finders."""
+    limit: dict[Name, Annotated[int, Field(ge=1, le=999_999_999)]] = Field(default_factory=dict)
+    """Of cameras, by name: the number of the calibrated limit that holds in place of the one in use."""
 
 
 def regions_by(regions: FinderConfig, recipe: str, wanted: RecipeRegions) -> FinderConfig:
-    """Return `regions` with the thresholds of the recipe of that name. Raises `ValueError` where it has no such key."""
+    """Return `regions` with the limits of the recipe of that name. Raises `ValueError` where it has no such key."""
     where = f"[recipe.{recipe}.regions]"
-    given: dict[str, Any] = {**wanted.given}
+    given = wanted.given
     if not isinstance(regions, CombineConfig):
         if wanted.merge_iou is not None or wanted.finders:
             raise ValueError(f'{where} merge_iou, finders: only with [regions] type = "combine"')
@@ -70,7 +117,7 @@ def regions_by(regions: FinderConfig, recipe: str, wanted: RecipeRegions) -> Fin
         raise ValueError(f"{where} {', '.join(given)}: write them below {where[:-1]}.finders.NAME]")
     if strangers := sorted(set(wanted.finders) - {name_of(part) for part in regions.finders}):
         raise ValueError(f"{where} finders.{strangers[0]}: no finder of that name in [regions]")
-    none = ThresholdsConfig()
+    none = FinderLimits()
     parts = [
         _changed(part, f"{where[:-1]}.finders.{name_of(part)}]", wanted.finders.get(name_of(part), none).given)
         for part in regions.finders
@@ -79,13 +126,12 @@ def regions_by(regions: FinderConfig, recipe: str, wanted: RecipeRegions) -> Fin
     return regions.model_copy(update={"finders": tuple(parts), "merge_iou": merge_iou})
 
 
-def _changed(part: PartConfig, where: str, given: Mapping[str, float]) -> PartConfig:
+def _changed(part: PartConfig, where: str, given: Mapping[str, Any]) -> PartConfig:
     """Return the table of one finder with what is `given` in it."""
     if not given:
         return part
-    if isinstance(part, RegionsConfig) or (strangers := [key for key in given if key not in type(part).model_fields]):
-        names = ", ".join(given if isinstance(part, RegionsConfig) else strangers)
-        raise ValueError(f"{where} {names}: this finder has none that may change between two frames")
+    if strangers := [key for key in given if key not in type(part).model_fields]:
+        raise ValueError(f"{where} {', '.join(strangers)}: a finder of type {part.type} has none")
     try:
         return type(part).model_validate(part.model_dump(exclude_unset=True) | dict(given))
     except ValidationError as fault:

@@ -1,33 +1,58 @@
 """The table `[regions]`: who finds the regions, and how. Pure."""
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, FiniteFloat, Tag, field_validator, model_validator
 
 from station.config.table import ConfigPath, Name, Table
 
 __all__ = [
+    "BY_LIMIT",
     "AnomalyConfig",
+    "AreaPx",
     "CombineConfig",
+    "Contrast",
     "DetectorConfig",
     "FinderConfig",
+    "GapPx",
     "HeatmapConfig",
     "LearnedBase",
     "LearnedConfig",
+    "LengthPx",
+    "Levels",
     "MapBase",
     "MapConfig",
+    "MostPart",
+    "MostRegions",
+    "Part",
     "PartConfig",
+    "Polarity",
     "RegionsConfig",
+    "SpeckPx",
+    "ZoneSigmas",
     "name_of",
     "parts_of",
     "shadow_of",
     "with_shadow",
 ]
 
+Polarity: TypeAlias = Literal["dark", "bright", "both"]
+Contrast: TypeAlias = Annotated[float, Field(ge=0, le=0.95)]
+Levels: TypeAlias = Annotated[float, Field(ge=0, le=255)]
 Sigmas: TypeAlias = Annotated[float, Field(ge=0, le=20)]
+ZoneSigmas: TypeAlias = Sigmas | Annotated[tuple[Sigmas, ...], Field(min_length=1, max_length=64)]
+SpeckPx: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+GapPx: TypeAlias = Annotated[int, Field(ge=0, le=1024)]
+AreaPx: TypeAlias = Annotated[int, Field(ge=1, le=100_000_000)]
+LengthPx: TypeAlias = Annotated[int, Field(ge=1, le=100_000)]
+MostRegions: TypeAlias = Annotated[int, Field(ge=1, le=4096)]
+MostPart: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 Part: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Scale: TypeAlias = Annotated[float, Field(ge=0.05, le=64)]
 Naming: TypeAlias = Literal["keep", "confirm", "replace"]
+
+BY_LIMIT: Final = frozenset({"noise_sigmas", "min_area_px", "polarity"})
+"""The keys of shadows that a calibrated limit sets."""
 
 
 class RegionsConfig(Table):
@@ -38,15 +63,15 @@ class RegionsConfig(Table):
     """
 
     type: Literal["shadow"] = "shadow"
-    polarity: Literal["dark", "bright", "both"] = "both"
+    polarity: Polarity = "both"
     """Which side of the background counts; scratches on hot-rolled strip are bright."""
     background: Literal["running", "frame"] = "running"
     """`running` follows a camera's stream; `frame` takes each picture by itself, as for unrelated pictures."""
-    contrast: Annotated[float, Field(ge=0, le=0.95)] = 0.05
+    contrast: Contrast = 0.05
     """Part of the background that a pixel must differ from it."""
-    offset_levels: Annotated[float, Field(ge=0, le=255)] = 8.0
+    offset_levels: Levels = 8.0
     """Least margin, in 8-bit grey levels, also for uint16."""
-    noise_sigmas: Sigmas | Annotated[tuple[Sigmas, ...], Field(min_length=1, max_length=64)] = 5.0
+    noise_sigmas: ZoneSigmas = 5.0
     """Least margin in standard deviations of the local noise and texture: one, or one a zone of equal width across."""
     background_px: Annotated[int, Field(ge=8, le=1024)] = 144
     """Window of the median that keeps defects out of the background; about twice the widest of them."""
@@ -60,19 +85,19 @@ class RegionsConfig(Table):
     """Width of the box mean taken before the limits are applied; 1 takes none."""
     cell_px: Literal[8, 16, 32, 64] = 16
     """Pitch of the background's grid, in pixels of the scaled copy."""
-    speck_px: Annotated[int, Field(ge=1, le=1_000_000)] = 4
+    speck_px: SpeckPx = 4
     """Fragments of less area are noise and are dropped before merging."""
-    merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 8
+    merge_gap_px: GapPx = 8
     """Fragments with less free space than this between their boxes are one region; 0 merges none."""
-    min_area_px: Annotated[int, Field(ge=1, le=100_000_000)] = 12
+    min_area_px: AreaPx = 12
     """Regions of less area are dropped."""
-    min_length_px: Annotated[int, Field(ge=1, le=100_000)] = 4
+    min_length_px: LengthPx = 4
     """Regions whose longer side is less are dropped."""
-    max_regions: Annotated[int, Field(ge=1, le=4096)] = 512
+    max_regions: MostRegions = 512
     """A frame with more is over-full."""
-    max_part: Annotated[float, Field(gt=0, le=1)] = 0.25
+    max_part: MostPart = 0.25
     """A frame with a larger part of its pixels beyond the limits is over-full."""
-    dark_level: Annotated[float, Field(ge=0, le=255)] = 8.0
+    dark_level: Levels = 8.0
     """A frame whose mean is below is dark: lamp off, shutter closed."""
 
 
@@ -98,9 +123,9 @@ class LearnedBase(Table):
 
     A file whose network takes one size only has tiles of that size.
     """
-    max_regions: Annotated[int, Field(ge=1, le=4096)] = 512
+    max_regions: MostRegions = 512
     """A frame with more is over-full."""
-    dark_level: Annotated[float, Field(ge=0, le=255)] = 8.0
+    dark_level: Levels = 8.0
     """A frame whose mean is below is dark: lamp off, shutter closed."""
 
     @model_validator(mode="after")
@@ -132,11 +157,11 @@ class MapBase(LearnedBase):
     """Raw heat that counts as 0; without it the file's own. It may change while the line runs."""
     high: FiniteFloat | None = None
     """Raw heat that counts as 1; without it the file's own. It may change while the line runs."""
-    merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 0
+    merge_gap_px: GapPx = 0
     """Fragments with less free space than this between their boxes are one region, in frame pixels; 0 merges none."""
-    min_area_px: Annotated[int, Field(ge=1, le=100_000_000)] = 1
+    min_area_px: AreaPx = 1
     """Regions of less area are dropped."""
-    max_part: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_part: MostPart = 1.0
     """A frame with a larger part of its map beyond the threshold is over-full."""
 
     @model_validator(mode="after")

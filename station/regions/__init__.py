@@ -10,6 +10,7 @@ from station.config import (
     FinderConfig,
     HeatmapConfig,
     RegionsConfig,
+    parts_of,
 )
 from station.regions.base import Named, RegionFinder, Regions
 from station.regions.combine import CombineFinder
@@ -62,11 +63,18 @@ def open_finder(
             assert_never(config)
 
 
-def reopen_finder(finder: RegionFinder, config: FinderConfig, engines: FrameEngines) -> RegionFinder:
-    """Return `finder` by a configuration in which thresholds differ alone; backgrounds are kept, engines shared."""
-    if isinstance(finder, ShadowFinder):
+def reopen_finder(
+    finder: RegionFinder, held: FinderConfig, config: FinderConfig, engines: FrameEngines
+) -> RegionFinder:
+    """Return the `finder` of `held` by `config`, in which limits differ alone; it itself where none does.
+
+    Buffers and backgrounds of shadows are shared with it, and so are engines.
+    """
+    if config == held:
         return finder
+    if isinstance(finder, ShadowFinder) and isinstance(config, RegionsConfig):
+        return finder.by(config)
     if isinstance(finder, CombineFinder) and isinstance(config, CombineConfig):
-        parts = zip(finder.finders, config.finders, strict=True)
-        return CombineFinder([reopen_finder(part, of, engines) for part, of in parts], config.merge_iou)
+        parts = zip(finder.finders, parts_of(held), config.finders, strict=True)
+        return CombineFinder([reopen_finder(part, of, to, engines) for part, of, to in parts], config.merge_iou)
     return open_finder(config, None, engines)

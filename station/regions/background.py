@@ -36,7 +36,6 @@ class Background:
         self._cell_gain = cell_gain
         self._window = max(3, 2 * round(config.background_px / config.scale / config.cell_px / 2) + 1)
         self._follow = 1 - math.exp(-config.update_every_frames / config.time_constant_frames)
-        self._sigmas = _across(config.noise_sigmas, grid_shape[1])
         self._mean = np.empty(grid_shape, np.float32)
         self._deviation = np.empty(grid_shape, np.float32)
 
@@ -54,10 +53,15 @@ class Background:
         self.level += weight * (level - self.level)
         self.noise += weight * (noise - self.noise)
 
+    def adopt(self, config: RegionsConfig) -> None:
+        """Let `config`, in which limits differ alone, hold for the next `limits`."""
+        self._config = config
+
     def limits(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the low and the high limit of each cell, int32, in 1/256 level."""
         config = self._config
-        margin = np.maximum(self._sigmas * self.noise, config.offset_levels)
+        sigmas = _across(config.noise_sigmas, self.noise.shape[1])
+        margin = np.maximum(sigmas * self.noise, config.offset_levels)
         low = self.level * (1 - config.contrast) - margin
         high = self.level * (1 + config.contrast) + margin
         if config.polarity == "bright":

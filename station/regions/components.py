@@ -81,7 +81,9 @@ class Scanner:
         segments = -(-width // SEGMENT)
         self._cell_px = cell_px
         self._shift = 0
-        self._caps = np.array([max_runs, int(max_part * height * width)], np.int64)
+        self._pixels = height * width
+        self._caps = np.array([max_runs, 0], np.int64)
+        self.allow(max_part)
         self._limits = np.zeros((2, *self.grid_shape), np.int32)
         self._gain: NDArray[np.float32] = np.empty((0, 0), np.float32)
         self._gain_range = np.ones((2, *self.grid_shape), np.float32)
@@ -90,6 +92,10 @@ class Scanner:
         self._words = np.zeros(segments * SEGMENT // 8, np.uint64)
         self._runs = np.empty((2, width, 4), np.int32)
         self._fired = np.empty(segments, np.bool_)
+
+    def allow(self, max_part: float) -> None:
+        """Take the part of the pixels beyond the limits with which the frames to come are over-full."""
+        self._caps[1] = int(max_part * self._pixels)
 
     def set_gain(self, gain: NDArray[np.float32]) -> None:
         """Take a flat field, float32 H×W: from the next `set_limits` on it multiplies the limits pixel by pixel."""

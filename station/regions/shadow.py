@@ -1,6 +1,7 @@
 """Finds the dark and bright regions of a frame against its background. One finder a camera, in the inspect thread."""
 
-from typing import Final
+from copy import copy
+from typing import Final, Self
 
 import cv2
 import numpy as np
@@ -31,11 +32,23 @@ class ShadowFinder:
 
     def __init__(self, config: RegionsConfig, flat_field: FlatField | None = None) -> None:
         load_kernels()
+        self._config = config
         self._views = BySize(lambda image: _View(config, flat_field, image))
+
+    def by(self, config: RegionsConfig) -> Self:
+        """Return a finder by `config`, in which limits differ alone, that shares this one's buffers and background.
+
+        Between two frames either may be used.
+        """
+        other = copy(self)
+        other._config = config
+        return other
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image` (H×W uint8 or uint16): new arrays, in order of falling area."""
-        return self._views.of(image).find(image)
+        view = self._views.of(image)
+        view.adopt(self._config)
+        return view.find(image)
 
     def learn(self, image: Image) -> None:
         """Let the background follow `image`, the one that `find` was given last."""
@@ -49,15 +62,32 @@ class _View:
     def __init__(self, config: RegionsConfig, flat_field: FlatField | None, image: Image) -> None:
         height, width = image.shape
         small = (max(height // config.scale, 1), max(width // config.scale, 1))
-        self._config = config
         self._shape = image.shape
         self._scale = (width / small[1], height / small[0])
         self._shift = 8 if image.dtype == np.uint8 else 0
-        self._dark_level = config.dark_level * (1 if image.dtype == np.uint8 else LEVEL)
         self._small: Image = np.empty(small if config.scale > 1 else (0, 0), image.dtype)
         self._smooth: Image = np.empty(small if config.smooth_px > 1 else (0, 0), image.dtype)
-        self._scanner = Scanner(*small, config.cell_px, max_part=config.max_part)
+        self._scanner = Scanner(*small, config.cell_px)
         self._rows = np.empty(MAX_FRAGMENTS, np.int64)
+        self._background = Background(config, self._scanner.grid_shape, self._fold(flat_field, config.cell_px, small))
+        self._frames = 0
+        self._overfull = 0
+        self._frozen: NDArray[np.int64] | None = None
+        self._hold(config)
+
+    def adopt(self, config: RegionsConfig) -> None:
+        """Let `config`, in which limits differ alone, hold from now on; the background stays as it was learnt."""
+        if config is self._config:
+            return
+        self._hold(config)
+        self._background.adopt(config)
+        if self._frames:
+            self._take_limits()
+
+    def _hold(self, config: RegionsConfig) -> None:
+        self._config = config
+        self._dark_level = config.dark_level * LEVEL / (1 << self._shift)
+        self._scanner.allow(config.max_part)
         pixel_px = self._scale[0] * self._scale[1]
         self._least = (
             max(round(config.speck_px / pixel_px), 1),
@@ -65,10 +95,6 @@ class _View:
             max(round(config.min_area_px / pixel_px), 1),
             max(round(config.min_length_px / self._scale[0]), 1),
         )
-        self._background = Background(config, self._scanner.grid_shape, self._fold(flat_field, small))
-        self._frames = 0
-        self._overfull = 0
-        self._frozen: NDArray[np.int64] | None = None
 
     def find(self, image: Image) -> Regions:
         """Return the regions of `image`, and note whether the background is due to follow it."""
@@ -121,14 +147,14 @@ class _View:
         low, high = self._background.limits()
         self._scanner.set_limits(low, high, shift=self._shift)
 
-    def _fold(self, flat_field: FlatField | None, small: tuple[int, int]) -> NDArray[np.float32] | float:
+    def _fold(self, flat_field: FlatField | None, cell_px: int, small: tuple[int, int]) -> NDArray[np.float32] | float:
         """Give the flat field to the scanner and return its mean in each cell."""
         if flat_field is None:
             return 1.0
         gain = np.empty(small, np.float32)
         cv2.resize(flat_field.over(self._shape), small[::-1], gain, interpolation=cv2.INTER_AREA)
         self._scanner.set_gain(gain)
-        return _cell_means(gain, self._config.cell_px)
+        return _cell_means(gain, cell_px)
 
 
 def _boxes(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,11 +1,14 @@
 """A PLC of its own process, to be frozen and killed: Modbus registers or S7 data blocks, and the program inside.
 
-    python -m tests.system.plc_program modbus|s7 PORT RETAIN SCAN_MS
+    python -m tests.system.plc_program modbus|s7 PORT RETAIN SCAN_MS [again]
 
-Prints `listening`, then the number and part of each result that it takes. The file RETAIN is its retentive memory.
+Prints `listening`, then the number and part of each result that it takes. The file RETAIN is its retentive memory: the
+key of each result that it took, a line each. With `again` it is killed and forked anew with each line that it is told.
 """
 
 import json
+import os
+import signal
 import struct
 import sys
 import time
@@ -60,21 +63,41 @@ def run(exchange: Exchange, retain: Path, scan_s: float) -> None:
     """Run the program for ever."""
     memory = SharedMemory()
     plc = PlcModel(memory)
-    if retain.exists():
-        plc.taken = json.loads(retain.read_text())
+    with retain.open("a+") as kept:
+        kept.seek(0)
+        for line in kept:
+            plc.taken = json.loads(line)
+        while True:
+            exchange(memory)
+            plc.scan()
+            for result in plc.results:
+                print(json.dumps(plc.taken), file=kept, flush=True)
+                words = f"{result['head_inspection']} {result['result_part_id']}\n"
+                print(words, end="", flush=True)  # at once: the process may be killed between two writes
+            plc.results.clear()
+            time.sleep(scan_s)
+
+
+def main(kind: str, port: str, retain: str, scan_ms: str) -> None:
+    with {"modbus": modbus, "s7": s7}[kind](int(port)) as exchanging:
+        print("listening", flush=True)
+        run(exchanging, Path(retain), float(scan_ms) / 1e3)
+
+
+def again(*words: str) -> None:
+    """Run the program in a child: to import all it needs takes a hundred times longer than to fork."""
     while True:
-        exchange(memory)
-        plc.scan()
-        for result in plc.results:
-            beside = retain.with_suffix(".new")
-            beside.write_text(json.dumps(plc.taken))
-            beside.rename(retain)
-            print(result["head_inspection"], result["result_part_id"], flush=True)
-        plc.results.clear()
-        time.sleep(scan_s)
+        if (child := os.fork()) == 0:
+            main(*words)
+        order = sys.stdin.readline()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        if not order:
+            return
 
 
 if __name__ == "__main__":
-    with {"modbus": modbus, "s7": s7}[sys.argv[1]](int(sys.argv[2])) as exchanging:
-        print("listening", flush=True)
-        run(exchanging, Path(sys.argv[3]), float(sys.argv[4]) / 1e3)
+    if sys.argv[5:] == ["again"]:
+        again(*sys.argv[1:5])
+    else:
+        main(*sys.argv[1:5])

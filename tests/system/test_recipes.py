@@ -1,5 +1,6 @@
 """Recipes that come and go while the line runs: real threads, sockets, builds and networks; a scripted camera."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calibration import Binding, CalibrationStore
+from calibration.limit import Choice
 from engines import Engine, FakeEngine
 from engines.plan import Plan
 from shadowline.errors import ConfigError, EngineError, StationError
 from station import swapper
 from station.app import Station
-from station.config import Config, EngineConfig
+from station.config import Config, EngineConfig, RegionsConfig
 from station.control_protocol import (
     Job,
     Part,
@@ -37,6 +40,7 @@ from station.control_protocol import (
     ask,
 )
 from station.event import InspectionEvent, ModelEvent
+from station.limit import LimitSettings
 from tests.system.lines import Listener, listening, make_config
 
 MODELS = Path(swapper.__file__).parents[1] / "engines" / "models"
@@ -199,6 +203,72 @@ def test_a_part_that_changes_with_its_recipe_in_mid_stream(tmp_path: Path) -> No
         assert event.verdict == (RULES[event.origin.recipe][1] if event.defects else "accept")
 
 
+LIMITS = {
+    "dark": {"regions": {"polarity": "dark"}},
+    "bright": {"regions": {"polarity": "bright"}},
+    "large": {"regions": {"min_area_px": 101}},
+    "faint": {"regions": {"offset_levels": 110.0}},
+    "blunt": {"regions": {"noise_sigmas": [20.0, 1.0], "contrast": 0.9}},
+    "dull": {"regions": {"dark_level": 130.0}},
+}
+SEEN = {"": "reject", "dark": "reject", "bright": "accept", "large": "accept", "faint": "accept", "blunt": "accept"}
+
+
+def check_limits(listener: Listener) -> None:
+    """Each event is judged by the limits of the recipe that it names: every tenth frame has a mark of 100 px."""
+    for event in listener.inspections:
+        if event.origin.recipe == "dull":
+            assert (event.verdict, event.reason) == ("invalid", "dark")
+        else:
+            verdict = SEEN[event.origin.recipe] if event.sequence % 10 == 0 else "accept"
+            assert (event.verdict, [defect.area_px for defect in event.defects]) == (
+                verdict,
+                [100] if verdict == "reject" else [],
+            )
+
+
+def test_two_hundred_changes_of_limits_mix_no_frame(tmp_path: Path) -> None:
+    config = line(tmp_path, LIMITS, cameras=2, engine={"backend": "fake"})
+    with running(config) as (_, listener):
+        for number in range(200):
+            name = [*LIMITS, "default"][number * 3 % 7]
+            assert ask(config.control.endpoint, Recipe(name)).active == name
+    check_limits(listener)
+    for camera in ("top", "bottom"):
+        own = [event for event in listener.inspections if event.camera == camera]
+        assert [event.sequence for event in own] == list(range(1, len(own) + 1))
+        assert {event.origin.recipe for event in own if event.sequence % 10 == 0} == {"", *LIMITS}
+
+
+def save_limit(folder: Path, number: int, min_area_px: int, in_use: bool) -> str:
+    """Keep a limit of camera top and return its SHA-256."""
+    choice = Choice((5.0,), 1.0, 0.5, 2.0, 1.0)
+    settings = LimitSettings.of(RegionsConfig(min_area_px=min_area_px), choice, "frame", flat_field=False)
+    store = CalibrationStore(folder / "kept")
+    binding, arrays = Binding(camera="", width_px=32, height_px=32), {"number": np.array(number)}
+    return store.save("limit", "top", binding, {}, arrays, settings.model_dump(mode="json"), in_use=in_use).sha256
+
+
+def test_a_recipe_with_a_calibrated_limit_of_its_own(tmp_path: Path) -> None:
+    hashes = {"": save_limit(tmp_path, 1, 12, in_use=True), "large": save_limit(tmp_path, 2, 101, in_use=False)}
+    config = line(
+        tmp_path,
+        {"large": {"limit": {"top": 2}}},
+        engine={"backend": "fake"},
+        calibration={"folder": str(tmp_path / "kept")},
+    )
+    with running(config) as (station, listener):
+        for name in ("large", "default") * 10:
+            ask(config.control.endpoint, Recipe(name))
+            settled = station.ledger.settled
+            while station.ledger.settled < settled + 20:
+                time.sleep(0.001)
+    check_nothing_lost(station, listener)
+    check_limits(listener)
+    ids = {event.origin.recipe: event.origin.calibration for event in listener.inspections}
+    assert ids == {name: hashlib.sha256(sha256.encode()).hexdigest()[:12] for name, sha256 in hashes.items()}
+
+
 @pytest.mark.slow
 def test_a_recipe_is_prepared_selected_and_given_up(tmp_path: Path) -> None:
     config = line(tmp_path, RECIPES)
@@ -306,7 +376,7 @@ def test_a_recipe_that_fails_leaves_the_one_in_force_and_says_why(tmp_path: Path
         done = finish(config, Recipe("bad"))
         assert (done.active, done.outcome, states(done)["bad"]) == ("lenient", "refused", "failed")
         record = next(one for one in done.recipes if one.name == "bad")
-        assert record.detail == done.report
+        assert done.report == f"recipe bad: {record.detail}"
         assert "\n" not in record.detail
     check_nothing_lost(station, listener)
     assert {event.origin.recipe for event in listener.inspections} == {"lenient"}
@@ -335,6 +405,26 @@ def test_a_reload_changes_the_recipe_in_force(tmp_path: Path) -> None:
     for event in listener.inspections:
         if event.origin.recipe == "lenient" and event.defects:
             assert event.verdict == verdicts[event.origin.config]
+
+
+def test_a_reload_changes_limits_unless_a_calibrated_one_does_not_fit_them(tmp_path: Path) -> None:
+    save_limit(tmp_path, 1, 12, in_use=True)
+    tables: dict[str, Any] = {"engine": {"backend": "fake"}, "calibration": {"folder": str(tmp_path / "kept")}}
+    config = line(tmp_path, {"small": {}}, **tables)
+    turned = line(tmp_path, {"small": {"regions": {"min_area_px": 101}}}, **tables, station={"recipe": "small"})
+    with running(config) as (station, listener):
+        ask(config.control.endpoint, Recipe("small"))
+        assert "[recipe.small] regions.min_area_px" in station.reload(turned)
+        with pytest.raises(ConfigError, match=r"top limit 1 was chosen with contrast 0\.05, not 0\.1: run") as fault:
+            station.reload(line(tmp_path, {"small": {}}, **tables, regions={"contrast": 0.1}))
+        assert len(str(fault.value).splitlines()) == 2  # the plain tables, and the recipe that stands on them
+        settled = station.ledger.settled
+        while station.ledger.settled < settled + 20:
+            time.sleep(0.001)
+    for event in listener.inspections:
+        wanted = event.sequence % 10 == 0 and event.origin.config == config.sha256[:12]
+        assert event.verdict == ("reject" if wanted else "accept")
+    assert listener.inspections[-1].origin.config == turned.sha256[:12]
 
 
 TOML = """
