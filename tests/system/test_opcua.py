@@ -19,7 +19,7 @@ from asyncua import Client, ua
 from shadowline.errors import ConfigError, PeerLost
 from station.client import Gap, Renumbered
 from station.control_protocol import Part, Recipe, Unprepare
-from station.event import StateEvent
+from station.event import ModelAction, ModelEvent, StateEvent
 from station.gateways.base import Expired
 from station.gateways.opcua.outlet import OpcUaOutlet
 from tests.journal_double import inspection
@@ -395,6 +395,27 @@ def test_a_lost_camera_is_a_condition_until_it_is_acknowledged_and_confirmed(pla
     asyncio.run(drive())
 
 
+@pytest.mark.parametrize(
+    ("number", "action", "kind", "severity"),
+    [(5501, "refused", WARNING, 400), (5511, "rolled_back", WARNING, 400), (5521, "failed_over", FAULT, 700)],
+)
+def test_what_fails_in_the_background_is_told(
+    plain: Driven, number: int, action: ModelAction, kind: int, severity: int
+) -> None:
+    async def drive() -> None:
+        origin, words = heartbeat().origin, "recipe wide: wide.onnx: no ONNX file"
+        async with connected(plain.url) as client:
+            listener = await listening(client, kind)
+            good = ModelEvent(number, origin, "kept", "m", "recipe thin is prepared", 0, time.time_ns())
+            bad = ModelEvent(number + 1, origin, action, "m", words, 0, time.time_ns())
+            await plain.puts(good, bad, done=number + 1)
+            await listener.until(lambda events: len(events) == 2, "the condition, and its end")
+            assert {event.Message.Text for event in listener.events} == {f"{action}: {words}"}
+            assert [(event.Severity, event.Retain) for event in listener.events] == [(severity, True), (100, True)]
+
+    asyncio.run(drive())
+
+
 def test_who_comes_late_refreshes_conditions_and_confirms_all(plain: Driven) -> None:
     async def drive() -> None:
         await plain.puts(camera(6001, "offline"), done=6001)
@@ -470,8 +491,14 @@ def test_a_station_that_refuses_or_is_silent_is_an_error_of_the_call(opcua: Driv
                 await operational(client)
                 assert (await prepare(client, "wide"))[1:] == [False, -3]
                 assert (await start(client, "StartSingleJob", part="P1"))[1] == -3
+            listener = await listening(client, WARNING)
             assert (await prepare(client, "wide"))[1:] == [False, -4]
             assert await value(client, f"{AUTOMATIC}.CurrentState") == "Ready"
+            async with turning(opcua, refusal="another model is on its way"):
+                await listener.until(lambda events: len(events) == 2, "the refusal that came too late")
+            assert {event.Message.Text for event in listener.events} == {
+                "refused, too late for its client: another model is on its way"
+            }
 
     asyncio.run(drive())
 

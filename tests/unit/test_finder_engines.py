@@ -137,9 +137,22 @@ def test_reopened_finders_keep_engines_and_backgrounds() -> None:
     new = finder_config(**(table | {"finders": [{"background": "running"}, HEAT | {"threshold": 0.3}]}))
     with FrameEngines(open_engine=opened) as pool:
         finder = open_finder(old, None, pool)
-        again = reopen_finder(finder, new, pool)
+        again = reopen_finder(finder, old, new, pool)
         assert again.finders[0] is finder.finders[0]
         assert isinstance(again.finders[0], ShadowFinder)
         assert [len(one.finders[1].find(dim)) for one in (finder, again)] == [0, 1]
         assert len(opened.engines) == 1
-        assert reopen_finder(again.finders[0], parts_of(new)[0], pool) is again.finders[0]
+        assert reopen_finder(again.finders[0], parts_of(new)[0], parts_of(new)[0], pool) is again.finders[0]
+
+
+def test_limits_of_shadows_among_several_change_alone() -> None:
+    opened = Counting()
+    table = {"type": "combine", "finders": [{}, HEAT]}
+    old, new = finder_config(**table), finder_config(**(table | {"finders": [{"max_regions": 7}, HEAT]}))
+    with FrameEngines(open_engine=opened) as pool:
+        finder = open_finder(old, None, pool)
+        assert reopen_finder(finder, old, old, pool) is finder
+        again = reopen_finder(finder, old, new, pool)
+        assert again.finders[0] is not finder.finders[0]
+        assert again.finders[1] is finder.finders[1]
+        assert len(opened.engines) == 1

@@ -15,6 +15,7 @@ from station.regions import FrameEngines, open_finder
 from training.command import app
 from training.finders.anomaly import fit_anomaly
 from training.finders.anomaly_recipe import AnomalyRecipe
+from training.finders.heat_network import open_heat_network
 from training.machine import Machine
 from training.recipe import make_table
 
@@ -150,6 +151,13 @@ def test_an_unfinished_run_is_not_exported(data, tmp_path, monkeypatch):
     fit(data, tmp_path / "run")
     with pytest.raises(StationError, match="not finished: go on with --resume"):
         run("export-anomaly", tmp_path / "run", "--data", data, "--out", tmp_path / "x.onnx")
+
+
+def test_with_all_blocks_frozen_only_pyramid_and_head_learn():
+    made = make_table(AnomalyRecipe, None, settings("network=efficientnet_lite0", "weights=none", "frozen=7"))
+    network, _ = open_heat_network(made, 1)
+    learnt = {name.removeprefix("body.").split(".")[0] for name, one in network.named_parameters() if one.requires_grad}
+    assert learnt == {"context", "lateral", "head"}
 
 
 def test_without_defect_free_pictures_it_says_where_to_name_them(data, tmp_path):

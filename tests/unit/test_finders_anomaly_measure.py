@@ -10,7 +10,7 @@ from engines import FakeFrameEngine
 from engines.finder_card import FinderCard
 from shadowline.errors import StationError
 from training.data.marked import MarkSettings, read_marked
-from training.finders.anomaly_measure import anomaly_figures, heats_of, input_of, shown_range
+from training.finders.anomaly_measure import anomaly_figures, heats_of, input_of, shown_range, told_apart
 
 CARD = FinderCard(kind="anomaly", name="darkness", stride=8, scale=(2.0, 2.0), threshold=0.5)
 
@@ -57,7 +57,23 @@ def test_defects_stand_out_wholly(pictures):
     figures = anomaly_figures(pictures, heats, CARD.model_copy(update={"low": low, "high": high}))
     assert (figures["n"], figures["n_good"], figures["auroc_image"]) == (10, 6, 1.0)
     assert figures["auroc_pixel"] > 0.97
+    assert (figures["auroc_image_low"], figures["auroc_image_high"]) == (1.0, 1.0)
+    assert figures["auroc_pixel_low"] <= figures["auroc_pixel"] <= figures["auroc_pixel_high"]
     assert figures["false_alarms"] <= 0.2
+
+
+def test_pictures_of_one_part_count_as_one():
+    rng = np.random.default_rng(3)
+    none = np.empty(0, np.float32)
+    clean, defect = rng.normal(0, 1, (20, 1)), rng.normal(1, 1, (20, 1))
+    heats = [*((one.astype(np.float32), none) for one in clean), *((none, one.astype(np.float32)) for one in defect)]
+    apart = told_apart([str(row) for row in range(40)], heats)
+    assert apart.low < apart.value < apart.high < 1
+    fourfold = told_apart([str(row % 40) for row in range(160)], heats * 4)
+    assert fourfold.value == pytest.approx(apart.value)
+    assert fourfold.high - fourfold.low == pytest.approx(apart.high - apart.low, abs=0.02)
+    alone = told_apart([str(row) for row in range(160)], heats * 4)
+    assert alone.high - alone.low < 0.7 * (fourfold.high - fourfold.low)
 
 
 def test_the_range_puts_the_limit_in_its_middle():

@@ -1,5 +1,7 @@
 """What operators confirmed becomes a training set: whole frames, boxes under the labels that somebody chose."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -53,6 +55,25 @@ def test_moved_crops_name_the_boxes_and_a_false_alarm_leaves_a_good_frame(
     assert third.labels == ("patches",)
     assert first.group == second.group != third.group
     assert notes == ()
+
+
+def test_boxes_that_somebody_drew_take_the_place_of_the_regions_and_missed_ones_are_added(
+    archive: Path, crops: Path, tmp_path: Path
+) -> None:
+    (crop,) = crops.glob("patches/*.png")
+    missed = crop.with_name(re.sub(r"-\d+-\d+-\d+-\d+\.png$", "-100-10-30-20.png", crop.name))
+    shutil.copy(crop, missed)
+    lines = [{"path": f"patches/{crop.name}", "drawn_px": [1, 41, 9, 9]}, {"path": f"patches/{missed.name}"}]
+    (crops / "pictures.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    write_reviewed(crops, archive, tmp_path / "set")
+    (found,) = (one for one in read_marked(tmp_path / "set", REVIEWED)[0] if "patches" in one.labels)
+    assert found.boxes.tolist() == [[1, 41, 9, 9], [100, 10, 30, 20]]
+
+
+def test_a_manifest_that_is_none_is_told(archive: Path, crops: Path, tmp_path: Path) -> None:
+    (crops / "pictures.jsonl").write_text("no JSON")
+    with pytest.raises(StationError, match=r"pictures\.jsonl: can't be read"):
+        write_reviewed(crops, archive, tmp_path / "set")
 
 
 def test_a_frame_with_a_region_that_nobody_judged_is_left_out_and_told(

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from calibration import CalibrationStore
 from shadowline.errors import CalibrationError, ConfigError
+from station.calibrated import open_calibration
+from station.command import app as station
 from station.command.calibrate import app
 from station.config import FinderConfig, parts_of, shadow_of
 from station.config_file import load
-from station.limit import open_limit
 
 HEIGHT, WIDTH = 160, 320
 REGIONS = "contrast = 0\noffset_levels = 2\nspeck_px = 2"
@@ -64,7 +65,7 @@ def draw(folder: Path, count: int, dents: tuple[int, ...] = ()) -> Path:
 
 def opened(config: Path) -> FinderConfig:
     settings = load(config)
-    return open_limit(settings, settings.camera[0])
+    return open_calibration(settings, settings.camera[0]).regions
 
 
 def test_from_a_camera_for_a_rate_a_metre(tmp_path: Path, config: Path) -> None:
@@ -204,12 +205,43 @@ def test_what_a_limit_replaces_may_change(tmp_path: Path, config: Path) -> None:
     assert opened(write_config(tmp_path, REGIONS + "\nnoise_sigmas = 9\nmin_area_px = 40")) == before
 
 
+RECIPES = """
+    [engine]
+    backend = "fake"
+    [recipe.rough.regions]
+    contrast = 0.01
+    {rough}
+    [recipe.rough.limit]
+    {limit}
+    [recipe.large.regions]
+    min_area_px = 300
+"""
+
+
+def test_a_limit_is_chosen_for_one_recipe_and_told_by_check(tmp_path: Path) -> None:
+    config = write_config(tmp_path, REGIONS + RECIPES.format(rough="noise_sigmas = 9\nmin_area_px = 5", limit=""))
+    saved(config)
+    words = ("--per-frame", 3, "--frames", 40, "--keep-all")
+    done = limit(config, *words, "--recipe", "rough")
+    assert "top limit 2 is kept: [recipe.rough.limit] top = 2 uses it" in done.stdout
+    record = CalibrationStore(tmp_path / "kept").current("limit", "top")
+    assert record is not None
+    assert record.number == 1
+    write_config(tmp_path, REGIONS + RECIPES.format(rough="", limit="top = 2"))
+    told = CliRunner().invoke(station, ["check", "--config", str(config)], catch_exceptions=False).stdout
+    assert "recipe rough: camera top by top limit 2\n" in told
+    assert "recipe large: camera top: min_area_px 300, before what top limit 1 says\n" in told
+    with pytest.raises(ConfigError, match=r"no \[recipe.roguh\]; there are large, rough"):
+        limit(config, *words, "--recipe", "roguh")
+
+
 def test_a_flat_field_that_came_later_is_told(tmp_path: Path, config: Path) -> None:
     saved(config)
     store = CalibrationStore(tmp_path / "kept")
     record = store.current("limit", "top")
     assert record is not None
-    store.save("flat-field", "top", record.binding, {"level": 100.0}, {}, {})
+    gain = np.ones((HEIGHT, WIDTH), np.float32)
+    store.save("flat-field", "top", record.binding, {"level": 100.0}, {"gain": gain, "dark": 0 * gain}, {})
     with pytest.raises(CalibrationError, match="no flat field: run station calibrate limit again"):
         opened(config)
 

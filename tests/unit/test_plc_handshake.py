@@ -99,6 +99,9 @@ class Exchange(RuleBasedStateMachine):
             self.memory = self.plc.memory = SharedMemory()
         self.outlet = PlcOutlet("plc", SETTINGS, CONFIG, self.memory.opening, self.clock)
         self.outlet.open()
+        self.counts: Mapping[str, int] = {}
+        self.settled_here = 0
+        """Results that this gateway's process settled, but for those that it found too old by itself."""
         self.held: deque[Entry] = deque([Renumbered("older")] if self.fenced else [])
         self.read, self.put, self.room = self.cursor, 0, 0
         self.gateway_era = self.era - self.fenced
@@ -203,7 +206,7 @@ class Exchange(RuleBasedStateMachine):
             turn = self.outlet.turn(view_of(self.clock, self.journal))
         finally:
             self.memory.between = lambda: None
-        self.room = turn.room
+        self.room, self.counts = turn.room, turn.counts
         self.settle(turn.done)
 
     def put_entries(self) -> None:
@@ -228,6 +231,7 @@ class Exchange(RuleBasedStateMachine):
                 if number > done:
                     return
                 self.settled.add(Name(self.gateway_era, number))
+                self.settled_here += isinstance(entry, InspectionEvent)
             self.held.popleft()
             self.put -= 1
 
@@ -238,6 +242,12 @@ class Exchange(RuleBasedStateMachine):
             before = [one for one in self.taken if one not in self.forgotten]
             assert name in self.forgotten or not before or name > before[-1], f"{name} after {before[-1]}"
             self.taken.append(name)
+
+    @invariant()
+    def what_is_settled_is_counted_once(self) -> None:
+        counted = [self.counts.get(how, 0) for how in ("taken", "already_taken", "not_acknowledged", "overruns")]
+        assert sum(counted) == self.settled_here
+        assert counted[0] <= len(self.plc.results)
 
     @invariant()
     def what_is_settled_was_taken_or_given_up(self) -> None:

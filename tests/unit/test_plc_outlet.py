@@ -13,7 +13,7 @@ from station.control_protocol import Recipe
 from station.event import Heartbeat
 from station.gateways.base import Ask, Expired, Turn
 from station.gateways.plc.outlet import PlcOutlet
-from station.gateways.plc.registers import HEAD, OFFLINE_REASONS, OUTPUT, RESULT, TAIL, UNKNOWN_LABEL, VERSION
+from station.gateways.plc.registers import CONTROL, HEAD, OFFLINE_REASONS, OUTPUT, RESULT, TAIL, UNKNOWN_LABEL, VERSION
 from tests.plc_double import PlcModel, SharedMemory, read_status
 from tests.plc_views import LABELS, result_of, view_of
 
@@ -126,14 +126,34 @@ def test_acknowledging_twice_settles_one(bench: Bench) -> None:
     assert bench.said.done == 1
 
 
+@pytest.mark.parametrize(("in_time", "counts"), [(True, (1, 0)), (False, (0, 1))])
+def test_what_was_taken_at_the_edge_of_its_age_counts_as_taken(
+    bench: Bench, in_time: bool, counts: tuple[int, int]
+) -> None:
+    bench.turn(3)
+    bench.put(1)
+    bench.outlet.turn(view_of(bench.clock))  # shown
+    if in_time:
+        bench.plc.scan()
+    bench.clock.sleep(bench.settings.max_age_s + 1)
+    bench.put(2)  # what is new makes the outlet look at ages before it reads
+    for _ in range(3):
+        bench.memory.control[CONTROL.places["plc_heartbeat"]] += 1
+        said = bench.outlet.turn(view_of(bench.clock))
+    assert (said.counts["taken"], said.counts["not_acknowledged"], said.done) == (*counts, 1)
+    bench.turn(2)
+    assert bench.took == ([1, 2] if in_time else [2])
+
+
 def test_without_a_buffer_the_newest_replaces_those_that_wait_and_that_is_counted(bench: Bench) -> None:
     bench.plc.wants["newest_only"] = 1
     bench.turn(3)
     bench.put(1)
     bench.turn()
     bench.put(2, 3, 4, 5)
+    bench.turn()
+    assert (bench.said.done, bench.said.counts["overruns"]) == (4, 3)
     shown = bench.turn()
-    assert bench.said.done == 4
     assert (shown["overruns"], shown["overrun"]) == (3, 1)
     bench.plc.wants["clear_error"] = 1
     shown = bench.turn(4)

@@ -75,6 +75,29 @@ def test_what_is_no_s7_is_lost() -> None:
             pass
 
 
+@pytest.mark.parametrize("said", [b"", b"\x03\x00"])
+def test_a_plc_that_takes_the_connection_and_stays_mute_is_lost_in_time(said: bytes) -> None:
+    heard: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def be_mute(ready: Ready) -> None:
+            ready()
+            for _ in range(2):
+                heard.append(listening.accept()[0])
+            heard[1].sendall(said)
+
+        table = {"type": "s7", "host": "127.0.0.1", "port": listening.getsockname()[1], "connect_s": 0.2}
+        settings = S7Config.model_validate(table | {"control_block": 1, "status_block": 2})
+        with (
+            Worker("mute", be_mute, lambda: None),
+            pytest.raises(PeerLost, match=r"takes the connection and says nothing for 0\.2 s"),
+            s7_blocks(settings),
+        ):
+            pass
+    for peer in heard:
+        peer.close()
+
+
 def test_fifty_sessions_leave_nothing_behind() -> None:
     with blocks() as (settings, _, _):
         for _ in range(50):

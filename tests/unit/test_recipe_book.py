@@ -8,6 +8,7 @@ import pytest
 
 from engines import FakeEngine
 from shadowline.errors import ConfigError, EngineError, StationError
+from station.calibrated import open_calibration
 from station.clock import ManualClock
 from station.config import Config
 from station.engine import model_file
@@ -80,7 +81,8 @@ class Book:
         self.fault: StationError | None = None
         swapper = cast(Swapper, self.swapping)
         cards = dict.fromkeys((self.models.file, folder / "a.onnx", folder / "b.onnx"), live.engine.card)
-        self.recipes = RecipeBook(self.config, self.models, swapper, self._adopt, cards, ManualClock())
+        plain = {camera.name: open_calibration(self.config, camera) for camera in self.config.camera}
+        self.recipes = RecipeBook(self.config, self.models, swapper, self._adopt, cards, plain, ManualClock())
 
     def _adopt(self, change: Change) -> None:
         if self.fault is not None:

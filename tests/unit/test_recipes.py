@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shadowline.errors import ConfigError
-from station.config import AnomalyConfig, CombineConfig, Config, OnnxRuntimeConfig
+from station.config import AnomalyConfig, CombineConfig, Config, OnnxRuntimeConfig, RegionsConfig, shadow_of
 from station.config_file import parse
 
 ANOMALY = {"type": "anomaly", "model": "heat.onnx", "threshold": 0.5}
@@ -59,6 +59,25 @@ def test_thresholds_of_several_finders_are_named(tmp_path: Path) -> None:
     assert (held.merge_iou, fine.threshold, fine.low, fine.name) == (0.9, 0.8, -1.0, "fine")
 
 
+def test_limits_of_shadows_take_the_place_of_those_of_regions(tmp_path: Path) -> None:
+    limits = {"polarity": "dark", "noise_sigmas": [3.0, 4.0], "min_area_px": 99, "max_regions": 7}
+    held = read(tmp_path, {"a": {"regions": limits}}, regions={"contrast": 0.2}).by_recipe("a").regions
+    assert isinstance(held, RegionsConfig)
+    assert held == RegionsConfig(contrast=0.2, polarity="dark", noise_sigmas=(3.0, 4.0), min_area_px=99, max_regions=7)
+    recipes = {"a": {"regions": {"finders": {"shadow": limits}}}}
+    both = read(tmp_path, recipes, regions=COMBINE).by_recipe("a")
+    assert shadow_of(both.regions) == RegionsConfig(
+        polarity="dark", noise_sigmas=(3.0, 4.0), min_area_px=99, max_regions=7
+    )
+    assert both.recipe["a"].regions.of_shadows == held.model_dump(include=set(limits))
+
+
+def test_limits_that_a_learned_finder_has_may_change_too(tmp_path: Path) -> None:
+    held = read(tmp_path, {"a": {"regions": {"min_area_px": 40}}}, regions=ANOMALY).by_recipe("a").regions
+    assert isinstance(held, AnomalyConfig)
+    assert (held.min_area_px, held.threshold) == (40, 0.5)
+
+
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a start that is not there": (
         {"a": {}},
@@ -75,13 +94,22 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "the reserved name": ({"default": {}}, {}, r"\[recipe.default\]: the plain tables are called so"),
     "no name": ({"A b": {}}, {}, r"\[recipe.A b\] .*match pattern"),
     "an unknown key": ({"a": {"modle": "x"}}, {}, r"\[recipe.a\] modle: unknown key; did you mean model\?"),
-    "a key of [regions]": ({"a": {"regions": {"contrast": 0.1}}}, {}, r"\[recipe.a\] regions.contrast: unknown key"),
+    "what sizes buffers": ({"a": {"regions": {"scale": 2}}}, {}, r"\[recipe.a\] regions.scale: unknown key"),
+    "what the background learnt by": (
+        {"a": {"regions": {"background_px": 64}}},
+        {},
+        r"\[recipe.a\] regions.background_px: unknown key",
+    ),
     "a model for a fake": (
         {"a": {"model": "x"}},
         {"engine": {"backend": "fake"}},
         r"\[recipe.a\] model: .*fake runs no",
     ),
-    "a threshold of shadows": ({"a": {"regions": {"threshold": 0.1}}}, {}, r"\[recipe.a.regions\] threshold: this fi"),
+    "a threshold of shadows": (
+        {"a": {"regions": {"threshold": 0.1}}},
+        {},
+        r"\[recipe.a.regions\] threshold: a finder of type sh",
+    ),
     "several of one": ({"a": {"regions": {"merge_iou": 0.1}}}, {}, r"\[recipe.a.regions\] merge_iou, finders: only"),
     "one of several": (
         {"a": {"regions": {"threshold": 0.1}}},
@@ -101,7 +129,26 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "heat of a detector": (
         {"a": {"regions": {"low": 2.0}}},
         {"regions": {"type": "detector", "model": "boxes.onnx"}},
-        r"\[recipe.a.regions\] low: this finder has none that may change",
+        r"\[recipe.a.regions\] low: a finder of type detector has none",
+    ),
+    "a limit of shadows for a map": (
+        {"a": {"regions": {"noise_sigmas": 4.0}}},
+        {"regions": ANOMALY},
+        r"\[recipe.a.regions\] noise_sigmas: a finder of type anomaly has none",
+    ),
+    "a contrast beyond all": ({"a": {"regions": {"contrast": 2}}}, {}, r"\[recipe.a\] regions.contrast: .*0.95"),
+    "a limit of no camera": ({"a": {"limit": {"side": 1}}}, {}, r"\[recipe.a\] limit: no camera side$"),
+    "a limit without shadows": (
+        {"a": {"limit": {"top": 1}}},
+        {"regions": ANOMALY},
+        r"\[recipe.a\] limit: \[regions\] type anomaly seeks no shadows",
+    ),
+    "a limit without a folder": ({"a": {"limit": {"top": 1}}}, {}, r"\[recipe.a\] limit: say where limits are kept"),
+    "a limit number 0": ({"a": {"limit": {"top": 0}}}, {}, r"\[recipe.a\] limit.top: .*greater than or equal to 1"),
+    "a limit and what it sets": (
+        {"a": {"limit": {"top": 1}, "regions": {"noise_sigmas": 3.0, "polarity": "dark", "contrast": 0.1}}},
+        {"calibration": {"folder": "kept"}},
+        r"\[recipe.a\] limit: it sets noise_sigmas, polarity too: leave one of both out",
     ),
 }
 

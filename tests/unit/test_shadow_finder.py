@@ -202,3 +202,64 @@ def test_no_allocation_of_frame_size_after_warm_up() -> None:
         assert tracemalloc.get_traced_memory()[1] < image.nbytes // 4
     finally:
         tracemalloc.stop()
+
+
+def marred(seed: int = 1) -> NDArray[np.uint8]:
+    """Return a surface with a dark patch of 800 px, a faint one of 400 px and a bright one of 100 px."""
+    image = surface(seed=seed)
+    image[50:70, 100:140] = 40
+    image[120:140, 100:120] -= 30
+    image[200:210, 300:310] = 220
+    return image
+
+
+OTHER_LIMITS: dict[str, tuple[dict[str, object], list[int]]] = {
+    "the same": ({}, [800, 400, 100]),
+    "one side": ({"polarity": "bright"}, [100]),
+    "contrast": ({"contrast": 0.4}, [800, 100]),
+    "levels": ({"offset_levels": 60}, [800, 100]),
+    "sigmas": ({"noise_sigmas": 15}, [800, 100]),
+    "sigmas a zone": ({"noise_sigmas": [20, 20, 5, 5]}, [800, 100]),
+    "area": ({"min_area_px": 500}, [800]),
+    "length": ({"min_length_px": 15}, [800, 400]),
+    "specks": ({"speck_px": 101}, [800, 400]),
+    "gap": ({"merge_gap_px": 60}, [1200, 100]),
+}
+
+
+@pytest.mark.parametrize(("limits", "areas"), OTHER_LIMITS.values(), ids=OTHER_LIMITS)
+def test_limits_change_between_two_frames_and_back(limits: dict[str, object], areas: list[int]) -> None:
+    first = ShadowFinder(RegionsConfig(update_every_frames=1))
+    other = first.by(RegionsConfig.model_validate({"update_every_frames": 1} | limits))
+    for number in range(6):
+        finder, wanted = (other, areas) if number % 2 else (first, [800, 400, 100])
+        assert seen(finder, marred(number)).area.tolist() == pytest.approx(wanted, rel=0.05)
+
+
+@pytest.mark.parametrize("limit", [{"dark_level": 200.0}, {"max_part": 1e-4}, {"max_regions": 2}])
+def test_what_can_not_be_judged_changes_between_two_frames(limit: dict[str, object]) -> None:
+    first = ShadowFinder(RegionsConfig())
+    other = first.by(RegionsConfig.model_validate(limit))
+    assert [finder.find(marred()).invalid is None for finder in (first, other, first)] == [True, False, True]
+
+
+def test_the_background_is_kept_when_limits_change() -> None:
+    running = RegionsConfig(update_every_frames=1, time_constant_frames=4)
+    first = ShadowFinder(running)
+    for level in range(100, 160):
+        seen(first, surface(level, seed=level))
+    other = first.by(running.model_copy(update={"offset_levels": 9.0}))
+    jump = surface(100)
+    assert other.find(jump).invalid == "overfull"  # by the background that was learnt, not by a new one
+    assert len(other.find(surface(159))) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_change_is_the_same_as_a_finder_of_its_own(dtype: type[np.uint8] | type[np.uint16]) -> None:
+    limits = RegionsConfig(background="frame", offset_levels=20, noise_sigmas=6, speck_px=2, min_area_px=50)
+    changed = ShadowFinder(RegionsConfig(background="frame"))
+    changed.find(marred().astype(dtype) << (8 if dtype == np.uint16 else 0))
+    own, changed = ShadowFinder(limits), changed.by(limits)
+    for seed in range(4):
+        image = marred(seed).astype(dtype) << (8 if dtype == np.uint16 else 0)
+        assert boxes(changed.find(image)) == boxes(own.find(image))

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 from engines import read_card, shipped_model
 from shadowline.errors import StationError
 from training.command import app
+from training.compare import compare
 from training.data import make_manifest, read_tree
 from training.evaluate import evaluate, parse_split
 from training.networks import settle
 from training.recipe import read_recipe
+from training.report import read_metrics
 from training.scores import choose_floor, score
 
 runner = CliRunner()
@@ -72,6 +74,28 @@ def test_the_table_names_every_label(tmp_path):
     )
     assert result.exit_code == 0
     assert all(label in result.stdout for label in read_card(shipped_model()).labels)
+
+
+def test_a_model_file_is_compared_as_if_it_were_a_run_of_that_split(tmp_path):
+    tree = write_tree(tmp_path / "tree", 0, 10, ("scratches", "no label of the model"))
+    manifest = make_manifest(read_tree(tree), 1, {"train": 0.5, "test": 0.5})
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json())
+    for name in ("one", "other"):
+        split = f"{tmp_path / 'manifest.json'}:test"
+        words = ("--model", shipped_model(), "--data", tree, "--split", split, "--report", tmp_path / name)
+        assert run("evaluate", *words).exit_code == 0
+    metrics = read_metrics(tmp_path / "one" / "report" / "metrics.json")
+    assert metrics.labels == ("no label of the model", "scratches")
+    assert metrics.sides["test"].n == len(manifest.of("test"))
+    assert metrics.sides["test"].scores.per_class["no label of the model"].recall <= 1 / 2
+    first, second = compare([tmp_path / "one", tmp_path / "other"]).entries
+    assert (first.not_comparable, second.not_comparable) == ("", "")
+    assert second.behind.value == 0
+
+
+def test_a_report_without_a_split_is_refused(tmp_path):
+    with pytest.raises(StationError, match="--report needs the --split"):
+        run("evaluate", "--model", shipped_model(), "--data", tmp_path, "--report", tmp_path / "one")
 
 
 def test_unreadable_pictures_are_told_on_stderr_and_left_out(tmp_path):
