@@ -12,6 +12,8 @@ import msgspec
 
 from engines.model import CropCut
 from station.archive.handover import Piece, Report, Settings
+from station.archive.live import LiveFolder
+from station.archive.pace import Pace
 from station.archive.process import KeepingProcess
 from station.archive.selection import Choice, Selection
 from station.archive.shelf import owned
@@ -29,10 +31,13 @@ logger = logging.getLogger(__name__)
 _TURN_S, _IDLE_S = 0.03, 1.0
 _AT_ONCE = 8
 """Frames that the process has been handed; they are lost when it dies."""
+_SHOWN = Choice(frame=False, defects=())
 _DRAIN_S = 5.0
 """With the few seconds that ending the process may take it is less than a thread has to end."""
 _PUBLISH_NS = 200_000_000
 """How long evidence waits for its event to be published: both are the same bytes, and publishing comes first."""
+_LIVE_AT_ONCE = 2
+"""Frames on their way that are only shown; they have slots of their own, and take none that evidence needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +66,26 @@ class Archive:
     def __init__(
         self,
         folder: Path,
+        live_folder: Path,
         config: ArchiveConfig,
         clock: Clock,
         tell: Callable[[ServiceState, str], None],
         chance: Random | None = None,
     ) -> None:
-        """`tell` hears from the archive thread when it gets worse or well again; `chance` draws the audit share."""
+        """Keep evidence in `folder`, and in `live_folder` the newest picture of each camera.
+
+        `tell` hears from the archive thread when it gets worse or well again; `chance` draws the audit share.
+        """
         self._folder = folder
         self._clock = clock
         self._tell = tell
         self._selection = Selection(config, chance or Random())
+        self._pace = Pace(config.live_hz)
+        self._live = LiveFolder(live_folder)
         self._slot_count = config.queue_frames
         self._settings = Settings(
             str(folder),
+            str(live_folder),
             config.max_mb * 10**6,
             round(config.max_age_days * 86_400 * 1e9),
             config.frames_free_mb,
@@ -92,23 +104,27 @@ class Archive:
         self._dropped: Counter[str] = Counter()
 
     def offer(self, frame: Frame, event: InspectionEvent, cut: CropCut) -> None:
-        """Copy `frame` if it is worth keeping and there is room for it; else count why not. Inspect thread.
+        """Copy `frame` if it is worth keeping and there is room for it, else count why not; or if it is to be shown.
 
-        `cut` is how the model's crops were cut. `event` has its number and is read later on.
+        Inspect thread. `cut` is how the model's crops were cut. `event` has its number and is read later on.
         """
-        choice = self._selection.choose(event)
-        if choice is None:
-            return
-        if self._refusal:
+        choice, now_ns = self._selection.choose(event), self._clock.tick_ns()
+        if choice is not None and self._refusal:
             self._drop(self._refusal)
+            choice = None
+        live = self._refusal != "failed" and self._pace.is_due(event.camera, now_ns)
+        if choice is None and not live:
             return
-        slot = self._slots.put(frame.image)
+        slot = self._slots.put(frame.image, spare=choice is None)
         if slot is None:
-            self._drop("busy")
+            if choice is not None:
+                self._drop("busy")
             return
-        piece = _describe(slot, frame.image, event, choice, cut, self._clock.utc_ns())
+        if live:
+            self._pace.note(event.camera, now_ns)
+        piece = _describe(slot, frame.image, event, choice or _SHOWN, cut, self._clock.utc_ns(), live)
         with self._changed:
-            self._waiting.append(_Offer(event, piece, self._clock.tick_ns()))
+            self._waiting.append(_Offer(event, piece, now_ns))
             if len(self._waiting) == 1 and not self._asked:
                 self._changed.notify()
 
@@ -116,7 +132,8 @@ class Archive:
         """Have kept what is offered until stopped, and all of it then, as far as there is time."""
         with (
             owned(self._folder),
-            Slots(self._slot_count) as self._slots,
+            Slots(self._slot_count, _LIVE_AT_ONCE) as self._slots,
+            self._live,
             KeepingProcess(self._settings, self._slots.memory, self._clock, self._is_late) as process,
         ):
             ready()
@@ -127,7 +144,7 @@ class Archive:
                 elif self._closed:
                     break
                 idle = self._rest()
-        if left := len(self._waiting):
+        if left := sum(offer.piece.kept for offer in self._waiting):
             self._drop("failed", left)
             logger.warning("archive: %d frames were not kept: there was no time left to", left)
 
@@ -195,6 +212,8 @@ class Archive:
         if piece is None:
             return
         self._slots.free(piece.slot)
+        if not piece.kept:
+            return
         if why_not:
             self._drop(why_not)
         else:
@@ -214,7 +233,7 @@ class Archive:
 
     def _lose(self, how: str) -> None:
         """Note that the process is gone; what it had is lost, and nothing is taken before it is back."""
-        lost = sum(piece is not None for piece in self._asked)
+        lost = sum(piece is not None and piece.kept for piece in self._asked)
         while self._asked:
             self._settle(self._asked.popleft(), "failed")
         if self._refusal != "failed":
@@ -228,7 +247,9 @@ class Archive:
             self._dropped[why] += count
 
 
-def _describe(slot: int, image: Image, event: InspectionEvent, choice: Choice, cut: CropCut, taken_ns: int) -> Piece:
+def _describe(
+    slot: int, image: Image, event: InspectionEvent, choice: Choice, cut: CropCut, taken_ns: int, live: bool
+) -> Piece:
     height, width = image.shape
     crops = {number: crop_square(event.defects[number].box_px, cut, width, height) for number in choice.defects}
-    return Piece(slot, image.shape, image.dtype.name, choice.frame, crops, choice.beyond, taken_ns)
+    return Piece(slot, image.shape, image.dtype.name, choice.frame, crops, choice.beyond, taken_ns, live)

@@ -21,9 +21,11 @@ from shadowline.errors import StationError
 from station.archive.evidence import Evidence, Picture
 from station.archive.shelf import Entry, read_evidence
 
-__all__ = ["MANIFEST", "Exported", "Sample", "export", "read_picture"]
+__all__ = ["MANIFEST", "NOT_A_DEFECT", "Exported", "Sample", "as_8_bits", "export", "read_picture"]
 
 MANIFEST: Final = "pictures.jsonl"
+NOT_A_DEFECT: Final = "not-a-defect"
+"""The folder of false alarms, once somebody has looked through a set."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -102,7 +104,7 @@ def _export_one(
             wanted = label in labels if labels else label != UNKNOWN
             if not wanted or (most is not None and done.written[label] >= most):
                 continue
-            content = _as_8_bits(read_picture(place, picture))
+            content = as_8_bits(read_picture(place, picture))
             sample = _describe(evidence, picture, picture.defect)
             (target / sample.path).parent.mkdir(exist_ok=True)
             (target / sample.path).write_bytes(content)
@@ -139,7 +141,7 @@ def _folder_of(label: str) -> str:
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
-def _as_8_bits(content: bytes) -> bytes:
+def as_8_bits(content: bytes) -> bytes:
     """Return a PNG of 16 bits with its upper 8, as the model sees it; one of 8 bits as it is."""
     image = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
     if image.dtype != np.uint16:

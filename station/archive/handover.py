@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True):
     """Where evidence is kept, and how much."""
 
     folder: str
+    live_folder: str
     max_bytes: int
     max_age_ns: int
     frames_free_mb: int
@@ -27,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A frame to keep evidence of: its pixels lie in a slot, and behind them its event as it was published."""
+    """A frame to show or to keep evidence of: its pixels lie in a slot, behind them its event as it was published."""
 
     slot: int
     shape: tuple[int, int]
@@ -40,12 +41,19 @@ class Piece(msgspec.Struct, frozen=True):
     """How many more there would have been."""
     taken_ns: int
     """When it was taken, UTC."""
+    live: bool
+    """Whether it is shown as its camera's newest."""
     event_bytes: int = 0
 
     @property
     def image_bytes(self) -> int:
         """Where its event begins."""
         return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is evidence."""
+        return self.frame or bool(self.crops)
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -1,4 +1,7 @@
-"""Makes evidence of a frame: encodes what is kept of it, writes it and enters it into the holdings. Archive process."""
+"""Makes evidence of a frame, or its camera's newest picture: encodes, writes, and enters evidence into the holdings.
+
+Archive process.
+"""
 
 import msgspec
 import numpy as np
@@ -7,7 +10,8 @@ from station.archive.evidence import RECORD, Evidence, Picture, encode, minute_o
 from station.archive.guard import DiskGuard, Room
 from station.archive.handover import Piece
 from station.archive.holdings import Holdings
-from station.archive.pictures import encode_crop, encode_frame
+from station.archive.live import LiveFolder
+from station.archive.pictures import encode_crop, encode_frame, encode_live
 from station.archive.shelf import entry_of, put_away
 from station.archive.slots import read_slot
 from station.event import InspectionEvent
@@ -19,21 +23,27 @@ _events = msgspec.json.Decoder(InspectionEvent)
 
 
 class Keeper:
-    """Writes what lies in the slots of `memory` into `holdings` as far as `guard` allows."""
+    """Writes what lies in the slots of `memory` into `live`, and into `holdings` as far as `guard` allows."""
 
-    def __init__(self, memory: int, holdings: Holdings, guard: DiskGuard) -> None:
+    def __init__(self, memory: int, live: LiveFolder, holdings: Holdings, guard: DiskGuard) -> None:
         self._memory = memory
+        self._live = live
         self._holdings = holdings
         self._guard = guard
 
-    def keep(self, piece: Piece) -> str:
-        """Keep `piece`; return why not all of it was kept: `disk` is low, `failed` to write, or nothing."""
+    def take(self, piece: Piece) -> str:
+        """Show and keep `piece`; return why not all was kept that is evidence: `disk` is low, `failed`, or nothing."""
+        image, published = self._read(piece)
+        event = _events.decode(published)
+        if piece.live:
+            self._live.put(event.camera, published, encode_live(image))
+        return self._keep(piece, image, published, event) if piece.kept else ""
+
+    def _keep(self, piece: Piece, image: Image, published: bytes, event: InspectionEvent) -> str:
         room = self._guard.room
         whole = piece.frame and room is Room.ALL
         if room is Room.NOTHING or not (whole or piece.crops):
             return "disk"
-        image, published = self._read(piece)
-        event = _events.decode(published)
         pictures = dict(encode_crop(image, defect, square) for defect, square in piece.crops.items())
         if whole:
             pictures |= dict([encode_frame(image)])

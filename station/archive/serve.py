@@ -20,6 +20,7 @@ from station.archive.guard import DiskGuard, Room
 from station.archive.handover import MOST_BYTES, Report, Settings, decode_piece, encode
 from station.archive.holdings import Holdings
 from station.archive.keeper import Keeper
+from station.archive.live import LiveFolder
 from station.clock import HostClock
 from station.event import ServiceState
 
@@ -43,7 +44,7 @@ class Service(logging.Handler):
             folder, settings.frames_free_mb, settings.crops_free_mb, clock, lambda *told: self._told.append(told)
         )
         self._holdings = Holdings(folder, settings.max_bytes, settings.max_age_ns, self._guard, clock)
-        self._keeper = Keeper(memory, self._holdings, self._guard)
+        self._keeper = Keeper(memory, LiveFolder(Path(settings.live_folder)), self._holdings, self._guard)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._logged.append((record.levelno, record.getMessage()))
@@ -71,7 +72,7 @@ class Service(logging.Handler):
     def _answer(self, question: bytes) -> None:
         piece = decode_piece(question)
         report = Report(
-            self._keeper.keep(piece) if piece is not None else "",
+            self._keeper.take(piece) if piece is not None else "",
             self._guard.room is Room.NOTHING,
             sum(self._holdings.sizes.values()),
             self._guard.state,

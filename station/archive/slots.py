@@ -22,11 +22,14 @@ _APART: Final = 2**32
 class Slots:
     """So many places for one frame each, of whatever size, for the length of a `with` block."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, spare: int = 0) -> None:
+        """Beside `count` places there are `spare` ones, which only `put` with `spare` takes."""
         self.memory = os.memfd_create("shadowline-archive")
-        os.ftruncate(self.memory, count * _APART)
-        self._views: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * count
+        os.ftruncate(self.memory, (count + spare) * _APART)
+        self._views: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * (count + spare)
+        self._count = count
         self._free = list(range(count))
+        self._spare = list(range(count, count + spare))
 
     def __enter__(self) -> Self:
         return self
@@ -36,11 +39,12 @@ class Slots:
     ) -> None:
         os.close(self.memory)
 
-    def put(self, image: Image) -> int | None:
+    def put(self, image: Image, spare: bool = False) -> int | None:
         """Copy `image` into a free slot and return which; None where none is free. Inspect thread."""
-        if not self._free:
+        free = self._spare if spare else self._free
+        if not free:
             return None
-        slot = self._free.pop()
+        slot = free.pop()
         if self._views[slot].nbytes < image.nbytes:
             mapped = mmap.mmap(self.memory, image.nbytes, offset=slot * _APART)
             self._views[slot] = np.frombuffer(mapped, np.uint8)
@@ -53,7 +57,7 @@ class Slots:
 
     def free(self, slot: int) -> None:
         """Let `slot` be used again. Archive thread."""
-        self._free.append(slot)
+        (self._free if slot < self._count else self._spare).append(slot)
 
 
 def read_slot(memory: int, slot: int, start: int, length: int) -> bytes:

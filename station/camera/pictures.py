@@ -9,7 +9,7 @@ import numpy as np
 
 from station.frame import Image, InvalidReason
 
-__all__ = ["is_picture_name", "list_pictures", "read_picture"]
+__all__ = ["decode_picture", "is_picture_name", "list_pictures", "read_picture"]
 
 _SUFFIX = re.compile(r"\.(avif|bmp|dib|hdr|jp(2|e|e?g)|p[bgnp]m|png|ras|sr|tiff?|webp)", re.IGNORECASE)
 _TAIL_BYTES = 256  # an end mark may be followed by a little padding
@@ -45,6 +45,11 @@ def read_picture(path: Path, max_pixels: float) -> Image | InvalidReason:
         data = path.read_bytes()
     except OSError:
         return InvalidReason.UNREADABLE
+    return decode_picture(data, max_pixels)
+
+
+def decode_picture(data: bytes, max_pixels: float) -> Image | InvalidReason:
+    """Return the picture of a file's `data` as `read_picture` does."""
     if not data or not _whole(data):
         return InvalidReason.UNREADABLE
     try:

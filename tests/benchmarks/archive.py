@@ -24,7 +24,7 @@ from engines.model import CropCut
 from station.archive.archive import Archive
 from station.archive.evidence import RECORD, Evidence, encode, minute_of, name_of
 from station.archive.index import open_index
-from station.archive.pictures import encode_crop, encode_frame
+from station.archive.pictures import encode_crop, encode_frame, encode_live
 from station.archive.reconcile import reconcile
 from station.archive.shelf import names, owned, put_away, read_entry, take_away
 from station.bench.line import RunningLine, measure_flood, measure_paced, running
@@ -77,6 +77,7 @@ def time_steps(folder: Path) -> dict[str, float]:
     return {
         "inspect thread: offer": time_offer(folder / "offered", image),
         "JPEG of the frame": median_us(lambda: encode_frame(image), REPEATS),
+        "JPEG for a screen": median_us(lambda: encode_live(image), REPEATS),
         "PNG of three crops": median_us(lambda: [encode_crop(image, *crop) for crop in enumerate(SQUARES)], REPEATS),
         "JSON": median_us(lambda: encode(evidence, published), REPEATS),
         **time_files(folder / "files", evidence.event, files),
@@ -85,7 +86,8 @@ def time_steps(folder: Path) -> dict[str, float]:
 
 def time_offer(folder: Path, image: Image) -> float:
     """Return what the inspect thread pays for a frame that is kept."""
-    archive = Archive(folder, ArchiveConfig(frames_free_mb=1, crops_free_mb=1), HostClock(), lambda *told: None)
+    config = ArchiveConfig(frames_free_mb=1, crops_free_mb=1)
+    archive = Archive(folder, folder / "live", config, HostClock(), lambda *told: None)
     frame, spent_us = Frame("top", 1, image, 0, 0), []
     with Worker("archive", archive.run, archive.stop):
         for number in range(REPEATS):

@@ -17,6 +17,7 @@ import pytest
 from shadowline.errors import ConfigError
 from station.archive.archive import Archive
 from station.archive.evidence import RECORD, Evidence, decode
+from station.archive.live import LivePicture, read_live
 from station.archive.shelf import owned
 from station.clock import HostClock
 from station.config import ArchiveConfig
@@ -24,7 +25,7 @@ from station.event import encode as encode_message
 from station.worker import Worker
 from tests.evidence import CUT, fill, make_event, make_frame
 
-ROOM = {"frames_free_mb": 0, "crops_free_mb": 0}
+ROOM = {"frames_free_mb": 0, "crops_free_mb": 0, "live_hz": 0}
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -46,9 +47,10 @@ class Rig:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
+        self.live = folder / "runtime" / "line.live"
         self.told: list[tuple[str, str]] = []
         config = ArchiveConfig(**ROOM | settings)
-        self.archive = Archive(folder, config, HostClock(), lambda *told: self.told.append(told), Random(0))
+        self.archive = Archive(folder, self.live, config, HostClock(), lambda *told: self.told.append(told), Random(0))
 
     @contextmanager
     def running(self) -> Iterator[Archive]:
@@ -65,6 +67,15 @@ class Rig:
 
     def _processes(self) -> list[psutil.Process]:
         return [child for child in psutil.Process().children() if "station.archive.serve" in child.cmdline()]
+
+    def shown(self, camera: str = "top") -> LivePicture | None:
+        return read_live(self.live, camera)
+
+    def await_shown(self, number: int, camera: str = "top") -> LivePicture:
+        wait_until(lambda: (shown := self.shown(camera)) is not None and shown.event.event == number)
+        shown = self.shown(camera)
+        assert shown is not None
+        return shown
 
     def kept(self) -> dict[int, Evidence]:
         found = [decode(path.read_bytes()) for path in self.folder.glob(f"2*/*/*/*/{RECORD}")]
@@ -294,3 +305,103 @@ def test_a_process_that_can_not_be_started_is_told_and_tried_again(
         "offline",
         "nothing is kept: the archive's process can't be started: No such file or directory; frames that it had: 0",
     )
+
+
+def pixels(jpeg: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def test_the_newest_frame_of_each_camera_is_shown_with_its_event_and_is_no_evidence(tmp_path: Path) -> None:
+    rig, event = Rig(tmp_path, live_hz=20, audit_share=0), make_event(1, ("patches",), "accept")
+    with rig.running() as archive:
+        archive.offer(make_frame(), event, CUT)
+        archive.offer(make_frame("side"), make_event(2, (), "accept", camera="side"), CUT)
+        shown, beside = rig.await_shown(1), rig.await_shown(2, "side")
+        wait_until(lambda: not archive._asked)
+    assert (shown.event, beside.event.camera) == (event, "side")
+    assert np.abs(pixels(shown.jpeg).astype(int) - make_frame().image).mean() < 20
+    assert rig.kept() == archive.figures().dropped == {}
+    assert (archive.figures().kept, rig.live.exists()) == (0, False)
+
+
+def test_a_picture_for_the_screen_is_at_most_960_pixels_wide(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=20)
+    with rig.running() as archive:
+        archive.offer(make_frame(size=(2048, 1000)), make_event(1, (), "accept"), CUT)
+        assert pixels(rig.await_shown(1).jpeg).shape == (469, 960)
+
+
+def test_no_camera_is_shown_more_often_than_asked(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=0.001)
+    with rig.running() as archive:
+        for number in range(1, 5):
+            archive.offer(make_frame(), make_event(number, (), "accept"), CUT)
+        archive.offer(make_frame("side"), make_event(5, (), "accept", camera="side"), CUT)
+        rig.await_shown(5, "side")
+        assert rig.await_shown(1).event.event == 1
+
+
+def test_a_frame_that_is_kept_is_shown_as_well(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=0.001, queue_frames=1)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+        assert rig.await_shown(1).event.verdict == "reject"
+    assert sorted(rig.kept()) == [1]
+
+
+def test_what_is_shown_takes_no_slot_of_evidence(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=20, queue_frames=2)
+    cameras = ("a", "b", "c", "d", "e")
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        for number, camera in enumerate(cameras):
+            archive.offer(make_frame(camera), make_event(number, (), "accept", camera=camera), CUT)
+        for number in range(10, 14):
+            archive.offer(make_frame(), make_event(number), CUT)
+        assert archive.figures().dropped == {"busy": 2}
+        process.resume()
+    assert sorted(rig.kept()) == [10, 11]
+    assert archive.figures().dropped == {"busy": 2}
+
+
+def test_pictures_are_shown_where_the_disk_has_no_room_for_evidence(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=20, frames_free_mb=10**8, crops_free_mb=10**8)
+    with rig.running() as archive:
+        archive.offer(make_frame(), make_event(1), CUT)
+        rig.await_shown(1)
+        wait_until(lambda: archive.figures().dropped == {"disk": 1})
+        archive.offer(make_frame("side"), make_event(2, camera="side"), CUT)
+        rig.await_shown(2, "side")
+    assert archive.figures().dropped == {"disk": 2}
+
+
+def test_while_the_process_is_dead_nothing_is_shown_nor_counted(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=20)
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        archive.offer(make_frame(), make_event(1, (), "accept"), CUT)
+        wait_until(lambda: any(piece is not None for piece in archive._asked))
+        process.kill()
+        wait_until(lambda: archive.figures().state == "offline")
+        archive.offer(make_frame(), make_event(2, (), "accept"), CUT)
+        wait_until(lambda: archive.figures().state == "online")
+        archive.offer(make_frame("side"), make_event(3, (), "accept", camera="side"), CUT)
+        rig.await_shown(3, "side")
+        assert rig.shown() is None
+    assert archive.figures().dropped == {}
+    assert rig.told[0][1].endswith("frames that it had: 0")
+
+
+def test_a_folder_for_pictures_that_can_not_be_made_is_said_once_and_costs_no_evidence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(tmp_path, live_hz=20)
+    (tmp_path / "runtime").write_text("")
+    with rig.running() as archive:
+        for number in range(1, 4):
+            archive.offer(make_frame(str(number)), make_event(number, camera=str(number)), CUT)
+        wait_until(lambda: archive.figures().kept == 3)
+    assert caplog.text.count("no live pictures") == 1
+    assert "Not a directory" in caplog.text
