@@ -27,6 +27,7 @@ from station.capture import Capture
 from station.clock import Clock, HostClock
 from station.config import CameraConfig, Config
 from station.control import Control
+from station.control_protocol import live_folder
 from station.coverage import Coverage
 from station.event import (
     CameraLedger,
@@ -53,7 +54,9 @@ from station.pieces import Pieces
 from station.positions import Positions
 from station.publisher import Publisher
 from station.recipe_book import RecipeBook
+from station.recipe_check import calibrate_recipes
 from station.reload import ReloadOutcome
+from station.reload_desk import ReloadDesk
 from station.security.gate import Gate
 from station.sinks.base import Sink
 from station.sinks.zeromq import ZeroMqSink
@@ -78,6 +81,8 @@ class Station:
         names = [camera.name for camera in config.camera]
         self.ledger = Ledger(names, max_frames)
         self.first_verdict = threading.Event()
+        self.reloads = ReloadDesk()
+        """Who asks for the configuration to be read again, and waits for what comes of it."""
         self.metrics_url = ""
         self.endpoint = config.publish.endpoint
         self.replay_endpoint = ""
@@ -91,7 +96,7 @@ class Station:
         }
         self._outbox = Outbox(config.publish.queue_events)
         self._metrics = Metrics(self.ledger, self._queue.depth, config.station.name)
-        self._metrics.set_limits(config.at_start.station)
+        self._metrics.set_recipe(config.first_recipe, config.at_start.station)
         self._metrics.watch_disk({"journal": config.journal.folder, "archive": config.archive.folder})
         self._stop = threading.Event()
         self._captures: list[Capture] = []
@@ -101,7 +106,8 @@ class Station:
 
     def __enter__(self) -> Self:
         sys.setswitchinterval(self.config.station.switch_interval_ms / 1e3)
-        calibrated = {camera.name: open_calibration(self.config.at_start, camera) for camera in self.config.camera}
+        self._plain = {camera.name: open_calibration(self.config, camera) for camera in self.config.camera}
+        calibrated = calibrate_recipes(self.config, self._plain)[self.config.first_recipe]
         scales = {camera.name: scale_of(camera, calibrated[camera.name]) for camera in self.config.camera}
         settings = self.config.calibration
         optics = Optics(open_baselines(self.config), settings.health, settings.health_every_frames)
@@ -228,18 +234,27 @@ class Station:
 
     def _make_archive(self) -> Archive | None:
         config, tell = self.config.archive, partial(self._report_service, "archive")
-        return None if config.folder is None else Archive(config.folder, config, self.clock, tell)
+        if config.folder is None:
+            return None
+        return Archive(config.folder, live_folder(self.config), config, self.clock, tell)
 
     def _start_swapping(self, running: ExitStack) -> None:
         inspecting, config = self._inspecting, self.config.at_start
         swapper = Swapper(config, inspecting.opened.settled, inspecting.models, inspecting.report, self.clock)
         models, adopt, cards = inspecting.models, inspecting.adopt, inspecting.cards
-        self._recipes = RecipeBook(self.config, models, swapper, adopt, cards, self.clock)
+        self._recipes = RecipeBook(self.config, models, swapper, adopt, cards, self._plain, self.clock)
         self._metrics.watch_shadow(swapper.shadowed, swapper.disagreed)
         self._start(running, "swap", swapper.run, swapper.stop)
         if self.config.control.enabled:
             control = Control(
-                self.config, inspecting.models, swapper, self._recipes, self._positions, self._pieces, self._gate
+                self.config,
+                inspecting.models,
+                swapper,
+                self._recipes,
+                self._positions,
+                self._pieces,
+                self._gate,
+                self.reloads,
             )
             self._start(running, "control", control.run, control.stop)
         if inspecting.opened.wanted:

@@ -30,6 +30,7 @@ from station.control_protocol import (
     Recipe,
     Recipes,
     Refused,
+    Reload,
     Reply,
     Request,
     Rollback,
@@ -44,6 +45,7 @@ from station.models import Models
 from station.pieces import Pieces
 from station.positions import Positions
 from station.recipe_book import RecipeBook
+from station.reload_desk import ReloadDesk
 from station.security.door import Callers, Door
 from station.security.gate import Gate
 from station.swapper import Swapper
@@ -70,6 +72,7 @@ class Control:
         positions: Positions,
         pieces: Pieces,
         gate: Gate,
+        reloads: ReloadDesk,
     ) -> None:
         self._config = config
         self._models = models
@@ -78,6 +81,7 @@ class Control:
         self._positions = positions
         self._pieces = pieces
         self._gate = gate
+        self._reloads = reloads
         self._stopping = threading.Event()
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -115,6 +119,8 @@ class Control:
 
     def _do(self, request: Request) -> Reply:
         match request:
+            case Reload():
+                return self._reloads.ask()
             case Recipe():
                 self._recipes.select(request.recipe)
             case Prepare():

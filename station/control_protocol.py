@@ -27,6 +27,8 @@ __all__ = [
     "RecipeStatus",
     "Recipes",
     "Refused",
+    "Reload",
+    "Reloaded",
     "Reply",
     "Request",
     "Rollback",
@@ -36,6 +38,7 @@ __all__ = [
     "ask",
     "decode_request",
     "endpoint_of",
+    "live_folder",
 ]
 
 _MAX_PATH = 100
@@ -103,9 +106,13 @@ class Recipes(msgspec.Struct, frozen=True, tag_field="do", tag="recipes", forbid
     """Which recipes there are, and which is active."""
 
 
+class Reload(msgspec.Struct, frozen=True, tag_field="do", tag="reload", forbid_unknown_fields=True):
+    """Read the configuration file again, as SIGHUP does."""
+
+
 ModelRequest: TypeAlias = Status | Swap | Rollback | Coil | Part | Job
 RecipeRequest: TypeAlias = Recipe | Prepare | Unprepare | Recipes
-Request: TypeAlias = ModelRequest | RecipeRequest
+Request: TypeAlias = ModelRequest | RecipeRequest | Reload
 
 
 class ModelStatus(msgspec.Struct, tag_field="reply", tag="status"):
@@ -160,13 +167,23 @@ class RecipeStatus(msgspec.Struct, tag_field="reply", tag="recipes"):
     report: str
 
 
+class Reloaded(msgspec.Struct, frozen=True, tag_field="reply", tag="reload"):
+    """The reply to `Reload`: taken from the next frame on, not before a restart, or refused; what was holds then."""
+
+    outcome: Literal["taken", "restart", "refused"]
+    config: str
+    """First digits of the SHA-256 of the configuration in force."""
+    words: str
+    """The keys that changed, or why it was not taken."""
+
+
 class Refused(msgspec.Struct, tag_field="reply", tag="refused"):
     """The reply to a request that can't be done or is none."""
 
     error: str
 
 
-Reply: TypeAlias = ModelStatus | RecipeStatus | Refused
+Reply: TypeAlias = ModelStatus | RecipeStatus | Reloaded | Refused
 
 NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -194,6 +211,12 @@ def endpoint_of(config: Config) -> str:
     return endpoint
 
 
+def live_folder(config: Config) -> Path:
+    """Return the folder of the newest pictures, in memory: it lies beside the control socket."""
+    socket = Path(endpoint_of(config).removeprefix("ipc://"))
+    return socket.with_name(f"{socket.name}.live")
+
+
 @overload
 def ask(
     endpoint: str, request: ModelRequest, timeout_s: float = 5.0, keys: ClientKeys | None = None
@@ -206,9 +229,13 @@ def ask(
 ) -> RecipeStatus: ...
 
 
+@overload
+def ask(endpoint: str, request: Reload, timeout_s: float = 5.0, keys: ClientKeys | None = None) -> Reloaded: ...
+
+
 def ask(
     endpoint: str, request: Request, timeout_s: float = 5.0, keys: ClientKeys | None = None
-) -> ModelStatus | RecipeStatus:
+) -> ModelStatus | RecipeStatus | Reloaded:
     """Send `request` to the station at `endpoint`, with `keys` where it asks for them, and return its reply.
 
     Raises `StationError` when it refuses, or when none answers within `timeout_s`.

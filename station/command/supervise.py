@@ -4,10 +4,11 @@ import logging
 import time
 from pathlib import Path
 
-from shadowline.errors import StationError
+from shadowline.errors import RestartNeeded, StationError
 from station.app import Station
 from station.command.signals import Signals
 from station.config_file import load
+from station.control_protocol import Reloaded
 from station.event import CameraLedger, Heartbeat
 from station.notify import notify
 from station.reload import ReloadOutcome
@@ -50,6 +51,8 @@ class Supervisor:
             if self._signals.reload:
                 self._signals.reload = False
                 self._reload()
+            if (asked := self._station.reloads.take()) is not None:
+                asked.set_result(self._reload())
             time.sleep(_POLL_S)
 
     def _tell_ready(self) -> None:
@@ -69,21 +72,24 @@ class Supervisor:
             notify(f"STATUS={status_text(beat, self._beat, now_s - self._beat_s)}{self._last_reload}")
         self._beat, self._beat_s = beat, now_s
 
-    def _reload(self) -> None:
+    def _reload(self) -> Reloaded:
         """Read the configuration again; what can't be used leaves the one in force, and says why."""
         if self._ready:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         outcome: ReloadOutcome = "taken"
+        restart = False
         try:
             words = ", ".join(self._station.reload(load(self._path))) or "nothing has changed"
         except StationError as fault:
             outcome, words = "refused", str(fault).replace("\n", "; ")
+            restart = isinstance(fault, RestartNeeded)
         level = logging.INFO if outcome == "taken" else logging.ERROR
         logger.log(level, "reload %s, configuration %s: %s", outcome, self._station.config.sha256[:12], words)
         self._station.count_reload(outcome)
         self._last_reload = f"; reload {outcome} at {time.strftime('%H:%M:%S')}: {words[:200]}"
         if self._ready:
             notify(f"READY=1\nSTATUS=reload {outcome}: {words[:200]}")
+        return Reloaded("restart" if restart else outcome, self._station.config.sha256[:12], words)
 
 
 def status_text(beat: Heartbeat, before: Heartbeat | None, seconds: float) -> str:

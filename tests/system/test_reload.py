@@ -71,7 +71,7 @@ def test_rules_and_budget_change_between_two_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tables", "named"),
     [
-        ({"regions": {"contrast": 0.5}, **ACCEPT}, r"\[regions\] contrast"),
+        ({"regions": {"scale": 2}, **ACCEPT}, r"\[regions\] scale"),
         ({"verdict": {"rules": {"dent": {"action": "accept"}}}}, "dent: not a label of the model"),
     ],
 )

@@ -6,6 +6,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import zmq
 
 from engines import FakeEngine
 from shadowline.errors import ConfigError, StationError
+from station.calibrated import open_calibration
 from station.clock import HostClock, ManualClock
 from station.config import Config, ControlConfig, LineConfig, LineSpeed
 from station.control import Control
@@ -27,6 +29,8 @@ from station.control_protocol import (
     Part,
     Recipe,
     Recipes,
+    Reload,
+    Reloaded,
     Rollback,
     Status,
     Swap,
@@ -40,6 +44,7 @@ from station.models import Models
 from station.pieces import Pieces
 from station.positions import Positions
 from station.recipe_book import Change, RecipeBook
+from station.reload_desk import ReloadDesk
 from station.security.gate import Gate
 from station.swapper import Swapper
 from station.trial import make_model
@@ -72,9 +77,11 @@ class Rig:
         self.positions = Positions(config, HostClock())
         self.pieces = Pieces(HostClock())
         self.changes: list[Change] = []
-        recipes = RecipeBook(config, self.models, swapper, self.changes.append, {}, HostClock())
+        plain = {camera.name: open_calibration(config, camera) for camera in config.camera}
+        recipes = RecipeBook(config, self.models, swapper, self.changes.append, {}, plain, HostClock())
         gate = Gate(config.security)
-        control = Control(config, self.models, swapper, recipes, self.positions, self.pieces, gate)
+        self.reloads = ReloadDesk()
+        control = Control(config, self.models, swapper, recipes, self.positions, self.pieces, gate, self.reloads)
         self._workers = (
             Worker("gate", gate.run, gate.stop),
             Worker("swap", swapper.run, swapper.stop),
@@ -129,6 +136,15 @@ def client(rig: Rig) -> Iterator[Callable[[int], zmq.Socket[bytes]]]:
             return made
 
         yield connect
+
+
+def test_a_reload_is_the_main_threads_and_its_outcome_comes_back(rig: Rig) -> None:
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(ask, rig.endpoint, Reload())
+        while (asked := rig.reloads.take()) is None:
+            pass
+        asked.set_result(Reloaded("restart", "abc", "[publish] endpoint: a change of that needs a restart"))
+        assert asking.result() == Reloaded("restart", "abc", "[publish] endpoint: a change of that needs a restart")
 
 
 def plain_socket(rig: Rig) -> socket.socket:

@@ -46,6 +46,11 @@ HEAT = {"type": "heatmap", "model": "heat.onnx"}
             ["[regions] high", "[regions] low", "[regions] threshold"],
         ),
         (
+            {"contrast": 0.1},
+            {"contrast": 0.2, "noise_sigmas": [3.0, 4.0], "polarity": "dark"},
+            ["[regions] contrast", "[regions] noise_sigmas", "[regions] polarity"],
+        ),
+        (
             {"type": "combine", "finders": [{}, HEAT]},
             {"finders": [{}, HEAT | {"threshold": 0.3}], "merge_iou": 0.7},
             ["[[regions.finders]] number 2 threshold", "[regions] merge_iou"],
@@ -61,7 +66,8 @@ def test_thresholds_of_finders_may_change(table: dict[str, Any], change: dict[st
     [
         ({"regions": HEAT}, "[regions] type"),
         ({"station": {"queue_frames": 4}}, "[station] queue_frames: a change"),
-        ({"regions": {"contrast": 0.1}}, "[regions] contrast: a change"),
+        ({"regions": {"scale": 2}}, "[regions] scale: a change"),
+        ({"regions": {"background_px": 64}}, "[regions] background_px: a change"),
         ({"camera": [CAMERAS[0], CAMERAS[1] | {"seed": 7}]}, "[[camera]] number 2 seed: a change"),
         ({"camera": CAMERAS[:1]}, "[[camera]] number 2: a change"),
         ({"engine": {"backend": "onnx_runtime"}}, "[engine] backend"),
