@@ -1,6 +1,6 @@
 #!/bin/sh
-# Build the Debian package into FOLDER (dist): packaging/deb.sh [FOLDER]. It carries the Python packages of daemon and
-# gateways for the Python of this computer's Debian or Ubuntu, and needs no root.
+# Build the Debian package into FOLDER (dist): packaging/deb.sh [FOLDER]. It carries the Python packages of daemon,
+# gateways and console for the Python of this computer's Debian or Ubuntu, and needs no root.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ umask 022
 
 "$python" -m venv --without-pip "$stage/opt/shadowline"
 .venv/bin/python -m pip --disable-pip-version-check --python "$stage/opt/shadowline/bin/python" \
-    install --quiet --no-warn-script-location '.[gateways]'
+    install --quiet --no-warn-script-location '.[gateways,console]'
 find "$stage/opt/shadowline/bin" -type f ! -name station -delete
 sed -i '1s|.*|#!/opt/shadowline/bin/python|' "$stage/opt/shadowline/bin/station"
 sed -i '/^command = /d' "$stage/opt/shadowline/pyvenv.cfg"

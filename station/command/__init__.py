@@ -15,6 +15,7 @@ from station.command.calibrate import app as calibrate
 from station.command.camera import app as camera
 from station.command.check import check
 from station.command.coil import coil
+from station.command.console import app as console
 from station.command.doctor import doctor
 from station.command.engine import app as engine
 from station.command.gateway import gateway
@@ -42,6 +43,7 @@ for command in (run, watch, inspect, check, schema, doctor, bench, coil, part, j
 app.add_typer(archive, name="archive")
 app.add_typer(calibrate, name="calibrate")
 app.add_typer(camera, name="camera")
+app.add_typer(console, name="console")
 app.add_typer(engine, name="engine")
 app.add_typer(journal, name="journal")
 app.add_typer(keys, name="keys")

@@ -25,6 +25,7 @@ __all__ = ["install"]
 
 _HIDDEN = ("/root", "/home", "/run/user", "/tmp", "/var/tmp")
 """What ProtectHome and PrivateTmp of the unit hide from the service."""
+_CONSOLE = "station-console.service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,8 @@ def _remove(steps: _Steps) -> None:
     if not any(steps.has(file.path) for file in files):
         typer.echo("nothing is installed")
         return
-    steps.run("systemctl", "stop", "station.service", "station@*.service", "station-gateway@*.service")
-    steps.run("systemctl", "disable", "station.service", "station@.service", "station-gateway@.service")
+    steps.run("systemctl", "stop", "station.service", "station@*.service", "station-gateway@*.service", _CONSOLE)
+    steps.run("systemctl", "disable", "station.service", "station@.service", "station-gateway@.service", _CONSOLE)
     for file in files:
         steps.unlink(file.path)
     steps.unlink(LOCAL.command)

@@ -10,13 +10,13 @@ import typer
 
 from calibration.periodic import Roll
 from shadowline.errors import ConfigError
-from station.client import Client, Gap, Peer, Renumbered, Silence
+from station.client import Client, Peer
 from station.command.options import ConfigFile, Endpoint, KeyFolder
 from station.command.peer import connect, find_peer
 from station.command.stream import JournalEndpoint, open_client, until_caught_up
 from station.config import Config
 from station.config_file import load
-from station.event import Message
+from station.event import Message, Numbered
 from station.report import CoilRecord, CoilReport, hear_messages, make_report, read_messages, write_report
 
 __all__ = ["report"]
@@ -33,6 +33,10 @@ def report(
     journal: Annotated[
         bool, typer.Option("--journal", help="Take all that the station's journal has, from the oldest to the newest.")
     ] = False,
+    first: Annotated[
+        int | None, typer.Option(min=1, help="With --journal: begin at this message, a little before the coil.")
+    ] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="With --journal: end with this message.")] = None,
     folder: Annotated[Path, typer.Option("--to", help="Folder for the report's three files.")] = Path(),
     endpoint: Endpoint = None,
     journal_endpoint: JournalEndpoint = None,
@@ -54,7 +58,7 @@ def report(
     if events is not None:
         messages = read_messages(events)
     elif journal:
-        messages = _read_journal(open_client(config, endpoint, journal_endpoint, keys, "first"))
+        messages = _read_journal(open_client(config, endpoint, journal_endpoint, keys, first or "first"), last)
     else:
         messages = _listen(find_peer("publish", config, endpoint, keys), record)
     with suppress(KeyboardInterrupt):
@@ -67,11 +71,13 @@ def report(
         raise typer.Exit(1)
 
 
-def _read_journal(client: Client) -> Iterator[Message]:
-    """Yield all that the journal has; what it lacks is seen from the numbers."""
+def _read_journal(client: Client, last: int | None) -> Iterator[Message]:
+    """Yield all that the journal has, up to number `last`; what it lacks is seen from the numbers."""
     with client:
         for item in until_caught_up(client):
-            if not isinstance(item, Gap | Renumbered | Silence):
+            if isinstance(item, Numbered):
+                if last is not None and item.event > last:
+                    return
                 yield item
 
 

@@ -46,6 +46,8 @@ def service_files(places: Places, prefix: Path, completion: str) -> Iterator[Ser
     yield ServiceFile(places.units / "station.service", unit.replace("%i", "station"))
     gateway = _read("station-gateway@.service").replace(str(PACKAGE_PREFIX), str(prefix))
     yield ServiceFile(places.units / "station-gateway@.service", gateway)
+    console = _read("station-console.service").replace(str(PACKAGE_PREFIX), str(prefix))
+    yield ServiceFile(places.units / "station-console.service", console)
     yield ServiceFile(places.settings / "sysusers.d" / "shadowline.conf", _read("shadowline.sysusers"))
     yield ServiceFile(places.settings / "tmpfiles.d" / "shadowline.conf", _read("shadowline.tmpfiles"))
     yield ServiceFile(places.share / "bash-completion" / "completions" / "station", completion)

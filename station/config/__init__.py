@@ -22,11 +22,13 @@ from station.config.cameras import (
     SimulatedFaults,
     TriggerConfig,
 )
+from station.config.console import ConsoleConfig
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, EncoderConfig, LineConfig, LineSpeed, ModbusEncoder, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
-from station.config.recipes import DEFAULT, RecipeConfig, RecipeRegions, ThresholdsConfig
+from station.config.recipes import DEFAULT, FinderLimits, RecipeConfig, RecipeRegions
 from station.config.regions import (
+    BY_LIMIT,
     AnomalyConfig,
     CombineConfig,
     DetectorConfig,
@@ -61,6 +63,7 @@ from station.config.whole import (
 )
 
 __all__ = [
+    "BY_LIMIT",
     "DEFAULT",
     "AnomalyConfig",
     "AravisConfig",
@@ -73,6 +76,7 @@ __all__ = [
     "ChunkEncoder",
     "CombineConfig",
     "Config",
+    "ConsoleConfig",
     "ControlConfig",
     "DetectorConfig",
     "DropPolicy",
@@ -81,6 +85,7 @@ __all__ = [
     "EngineConfig",
     "FakeEngineConfig",
     "FinderConfig",
+    "FinderLimits",
     "GenTlConfig",
     "GenicamBase",
     "HeatmapConfig",
@@ -112,7 +117,6 @@ __all__ = [
     "SwapConfig",
     "Table",
     "TensorRtConfig",
-    "ThresholdsConfig",
     "TriggerConfig",
     "VerdictConfig",
     "ZeroMqEncoder",

@@ -30,6 +30,8 @@ class ArchiveConfig(Table):
     """With less room on the disk nothing is kept: what is below stays for the journal."""
     queue_frames: Annotated[int, Field(ge=1, le=256)] = 8
     """Frames that may wait to be written; beyond it evidence is dropped and counted."""
+    live_hz: Annotated[float, Field(ge=0, le=20)] = 4.0
+    """Pictures of each camera that the console is shown a second, at most; 0 for none."""
 
     @model_validator(mode="after")
     def _frames_go_first(self) -> Self:

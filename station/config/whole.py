@@ -9,15 +9,17 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shadowline.errors import ConfigError
 from station.config.archive import ArchiveConfig
 from station.config.calibration import CalibrationConfig
 from station.config.cameras import CameraConfig, GenicamBase, device_of
+from station.config.console import ConsoleConfig
 from station.config.gateways import GatewayConfig
 from station.config.journal import JournalConfig
 from station.config.line import ChunkEncoder, LineConfig, ZeroMqEncoder
 from station.config.metrics import MetricsConfig
 from station.config.recipes import DEFAULT, RecipeConfig, regions_by
-from station.config.regions import FinderConfig, RegionsConfig
+from station.config.regions import BY_LIMIT, FinderConfig, RegionsConfig, shadow_of
 from station.config.security import SecurityConfig, refuse_unmeant
 from station.config.table import ConfigPath, Name, Table
 from station.config.verdict import VerdictConfig
@@ -220,6 +222,7 @@ class Config(BaseSettings):
     swap: SwapConfig = SwapConfig()
     control: ControlConfig = ControlConfig()
     gateway: dict[Name, GatewayConfig] = Field(default_factory=dict)
+    console: ConsoleConfig = ConsoleConfig()
 
     @classmethod
     def settings_customise_sources(
@@ -270,8 +273,7 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _recipes_fit(self) -> Self:
         if self.station.recipe is not None and self.station.recipe not in self.recipe:
-            known = ", ".join(sorted(self.recipe)) or "none"
-            raise ValueError(f"[station] recipe: no [recipe.{self.station.recipe}]; there are {known}")
+            raise ValueError(f"[station] recipe: no [recipe.{self.station.recipe}]; there are {self._names_of_recipes}")
         numbers = [recipe.external_id for recipe in self.recipe.values() if recipe.external_id is not None]
         if twice := {number for number in numbers if numbers.count(number) > 1}:
             raise ValueError(f"[recipe] external_id: {', '.join(map(str, sorted(twice)))} is used twice")
@@ -281,15 +283,31 @@ class Config(BaseSettings):
             if recipe.model is not None and isinstance(self.engine, FakeEngineConfig):
                 raise ValueError(f"[recipe.{name}] model: [engine] backend fake runs none")
             regions_by(self.regions, name, recipe.regions)
+            self._refuse_limit(f"[recipe.{name}] limit", recipe)
         return self
+
+    def _refuse_limit(self, where: str, recipe: RecipeConfig) -> None:
+        """Raise `ValueError` where the calibrated limits of `recipe` can't be used."""
+        if not recipe.limit:
+            return
+        if strangers := sorted(recipe.limit.keys() - {camera.name for camera in self.camera}):
+            raise ValueError(f"{where}: no camera {strangers[0]}")
+        if shadow_of(self.regions) is None:
+            raise ValueError(f"{where}: [regions] type {self.regions.type} seeks no shadows")
+        if self.calibration.folder is None:
+            raise ValueError(f'{where}: say where limits are kept, [calibration] folder = "calibrations"')
+        if twice := sorted(BY_LIMIT & recipe.regions.of_shadows.keys()):
+            raise ValueError(f"{where}: it sets {', '.join(twice)} too: leave one of both out")
 
     def by_recipe(self, name: str) -> Self:
         """Return what holds while the recipe `name` does; `default` are the plain tables.
 
-        Raises `KeyError` for one that is not there.
+        Raises `ConfigError` for one that is not there.
         """
         if name == DEFAULT:
             return self
+        if name not in self.recipe:
+            raise ConfigError(f"no [recipe.{name}]; there are {self._names_of_recipes}")
         recipe = self.recipe[name]
         budget_ms = self.station.budget_ms if recipe.budget_ms is None else recipe.budget_ms
         engine = {} if recipe.model is None else {"model": recipe.model}
@@ -303,9 +321,18 @@ class Config(BaseSettings):
         )
 
     @property
+    def _names_of_recipes(self) -> str:
+        return ", ".join(sorted(self.recipe)) or "none"
+
+    @property
+    def first_recipe(self) -> str:
+        """The name of the recipe that holds at the start."""
+        return self.station.recipe or DEFAULT
+
+    @property
     def at_start(self) -> Self:
         """What holds at the start."""
-        return self.by_recipe(self.station.recipe or DEFAULT)
+        return self.by_recipe(self.first_recipe)
 
     @property
     def sha256(self) -> str:

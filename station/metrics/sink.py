@@ -70,6 +70,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         Info("station_build", "The software.", registry=registry).info({"version": __version__, "station": station})
         self._engine = Info("station_engine", "The network in use.", registry=registry)
+        self._recipe = Info("station_recipe", "The recipe in force.", registry=registry)
         self._stand_in = Gauge(
             "station_engine_stand_in",
             "1 while another than the configured engine is used.",
@@ -108,8 +109,9 @@ class Metrics:
         self._of_label: dict[str, Counter] = {}
         self._of_finder: dict[str, Counter] = {}
 
-    def set_limits(self, station: StationConfig) -> None:
-        """Show what figures are to be held against. Main and inspect thread."""
+    def set_recipe(self, name: str, station: StationConfig) -> None:
+        """Name the recipe that holds, and show what figures are to be held against. Main and inspect thread."""
+        self._recipe.info({"recipe": name})
         self._budget.set(station.budget_ms / 1e3)
         self._queue_limit.set(station.queue_frames)
 

@@ -1,7 +1,5 @@
 """Positions of a coil over a restart of the station, whose zero is another one thereafter. Pure."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from station.event import DefectRecord, InspectionEvent, PositionRecord
@@ -9,27 +7,26 @@ from station.event import DefectRecord, InspectionEvent, PositionRecord
 __all__ = ["Bridge"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     mm: float
     step: int
     """The count there, or the time where the line has no counter."""
     counted: bool
 
 
-class Bridge:
-    """Carries one camera's frames on in the millimetres that the coil began with.
+class Bridge(msgspec.Struct):
+    """Carries one camera's frames on in the millimetres that the coil began with; it can be kept as JSON.
 
     How far the strip went meanwhile is told by the counter, which goes on counting, or by the time where the line has a
     kept speed.
     """
 
-    def __init__(self) -> None:
-        self._coil: str | None = None
-        self._shift_mm = 0.0
-        self._last: _Place | None = None
-        self._mm_per_step = 0.0
-        self._moved = False
+    shift_mm: float = 0.0
+    """From the zero of now to that of the coil."""
+    _coil: str | None = None
+    _last: _Place | None = None
+    _mm_per_step: float = 0.0
+    _moved: bool = False
 
     def begin_run(self) -> None:
         """Take the next frame with a position as the first one behind another zero."""
@@ -44,12 +41,12 @@ class Bridge:
         self._coil = position.coil
         if self._moved and not self._place(position, event.captured_ns):
             return None
-        self._note(_place_of(position, event.captured_ns, self._shift_mm))
-        if self._shift_mm == 0.0 and position.coil == coil:
+        self._note(_place_of(position, event.captured_ns, self.shift_mm))
+        if self.shift_mm == 0.0 and position.coil == coil:
             return event
-        shifted = msgspec.structs.replace(position, mm=round(position.mm + self._shift_mm, 3), coil=coil)
+        shifted = msgspec.structs.replace(position, mm=round(position.mm + self.shift_mm, 3), coil=coil)
         return msgspec.structs.replace(
-            event, position=shifted, defects=tuple(_shift(defect, self._shift_mm) for defect in event.defects)
+            event, position=shifted, defects=tuple(_shift(defect, self.shift_mm) for defect in event.defects)
         )
 
     def _place(self, position: PositionRecord, captured_ns: int) -> bool:
@@ -60,7 +57,7 @@ class Bridge:
         went_mm = (here.step - last.step) * self._mm_per_step
         if went_mm < 0:  # the counter was set back, or went round
             return False
-        self._shift_mm, self._moved, self._last = last.mm + went_mm - position.mm, False, None
+        self.shift_mm, self._moved, self._last = last.mm + went_mm - position.mm, False, None
         return True
 
     def _note(self, place: _Place) -> None:

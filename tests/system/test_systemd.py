@@ -124,6 +124,15 @@ def test_a_gateway_runs_beside_it(system: Booted) -> None:
     assert system.show(gateway, "Result") == "success"
 
 
+def test_the_console_runs_beside_it(system: Booted) -> None:
+    console = "station-console.service"
+    system.run("systemctl", "start", console)
+    wait(lambda: "station heard" in system.show(console, "StatusText"), "the console")
+    system.run("runuser", "-u", "shadowline", "--", "touch", "/etc/shadowline/settings-can-be-changed")
+    system.run("systemctl", "stop", console)
+    assert system.show(console, "Result") == "success"
+
+
 @pytest.mark.parametrize(
     ("option", "asked", "answer"),
     [("realtime", "chrt --all-tasks --pid {}", "SCHED_RR"), ("gige", "grep CapEff /proc/{}/status", "00002000")],

@@ -47,7 +47,10 @@ def test_every_reason_counts_from_0(metrics: Metrics) -> None:
 
 
 def test_figures_and_what_they_are_held_against(metrics: Metrics) -> None:
-    metrics.set_limits(StationConfig(budget_ms=15, queue_frames=4))
+    metrics.set_recipe("default", StationConfig())
+    metrics.set_recipe("thick", StationConfig(budget_ms=15, queue_frames=4))
+    assert metrics.registry.get_sample_value("station_recipe_info", {"recipe": "thick"}) == 1
+    assert metrics.registry.get_sample_value("station_recipe_info", {"recipe": "default"}) is None
     assert metrics.registry.get_sample_value("station_budget_seconds") == pytest.approx(0.015)
     assert metrics.registry.get_sample_value("station_queue_limit_frames") == 4
     assert metrics.registry.get_sample_value("station_queue_frames", {"camera": "top"}) == 3

@@ -22,11 +22,11 @@ def frame(event: int, mm: float, run: str, coil: str, zero_mm: float = 0.0) -> I
     return msgspec.structs.replace(seen, sequence=event if run == "run1" else event - 4, position=position)
 
 
-def make_report(folder: Path, journal: JournalDouble) -> dict[str, object]:
+def make_report(folder: Path, journal: JournalDouble, **options: int) -> dict[str, object]:
     with standing(folder, journal) as double:
         ends = {"endpoint": double.live, "journal_endpoint": double.replay, "config": folder / "none.toml"}
         with pytest.raises(typer.Exit):
-            report("A", journal=True, folder=folder, **ends)  # type: ignore[arg-type]
+            report("A", journal=True, folder=folder, **ends, **options)  # type: ignore[arg-type]
     made: dict[str, object] = json.loads((folder / "coil-A.json").read_text())
     return made
 
@@ -37,6 +37,17 @@ def test_a_coil_comes_whole_from_the_journal(tmp_path: Path, capsys: pytest.Capt
     made = make_report(tmp_path, JournalDouble(frames, page_messages=2))
     assert (made["runs"], made["length_mm"]) == (["run1", "run2"], 288.0)
     assert "began anew 1 times" in capsys.readouterr().out
+
+
+def test_a_part_of_the_journal_is_enough(tmp_path: Path) -> None:
+    frames = [frame(number, 32.0 * number, "run1", "A") for number in range(1, 101)]
+    frames += [frame(number, 32.0 * number, "run1", "B") for number in range(101, 201)]
+    frames += [frame(number, 32.0 * number, "run1", "A") for number in range(201, 301)]
+    journal = JournalDouble(frames, page_messages=10)
+    made = make_report(tmp_path, journal, first=3, last=110)
+    assert made["cameras"]["top"]["frames"] == 98  # type: ignore[index]
+    assert made["length_mm"] == 32.0 * 101
+    assert len(journal.asked) < 20
 
 
 def test_one_source_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from station.config_file import load
 
 PREFIX = Path("/opt/shadowline")
 EXPOSURE = 20  # of systemd-analyze, in tenths
+UNITS = ["station.service", "station@top.service", "station-gateway@top.service", "station-console.service"]
 
 
 def texts(places: Places, prefix: Path = PREFIX) -> dict[str, str]:
@@ -62,7 +63,7 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("unit", ["station.service", "station@top.service", "station-gateway@top.service"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_systemd_finds_no_fault_with_the_units(units: Path, unit: str) -> None:
     done = subprocess.run(["systemd-analyze", "verify", units / unit], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -74,7 +75,7 @@ def expose(unit: Path, tenths: int) -> int:
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 
-@pytest.mark.parametrize("unit", ["station.service", "station@top.service", "station-gateway@top.service"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_is_hardly_exposed(units: Path, unit: str) -> None:
     assert expose(units / unit, EXPOSURE) == 0
     assert expose(units / unit, 1) == 1

@@ -1,0 +1,1 @@
+"""The web console: a process of its own, which shows the line and teaches it, and that the station does not need."""
