@@ -22,6 +22,17 @@ def _open_handles() -> set[str]:
     return files | {f"socket {connection.laddr}" for connection in me.net_connections()}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let workers begin with the files that may take longest, so that none is at work long after the rest."""
+    if not hasattr(config, "workerinput"):
+        return
+    limits: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits.get(item.path, 0.0), float(mark.args[0]) if mark else 0.0)
+    items.sort(key=lambda item: -limits[item.path])
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     threads, handles = set(threading.enumerate()), _open_handles()

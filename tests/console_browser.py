@@ -122,8 +122,13 @@ class Program:
         """End it, and return its exit code; nothing where it does not run."""
         if self._process is None:
             return 0
+        self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended, and return its exit code."""
+        assert self._process is not None
         process, self._process = self._process, None
-        process.send_signal(number)
         code = process.wait(30)
         self._reading.join()
         assert process.stderr is not None

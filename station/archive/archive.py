@@ -119,6 +119,8 @@ class Archive:
         if slot is None:
             if choice is not None:
                 self._drop("busy")
+            if live:
+                self._pace.wait(event.camera)
             return
         if live:
             self._pace.note(event.camera, now_ns)

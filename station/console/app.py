@@ -26,7 +26,7 @@ from station.console.strip.service import Strip
 from station.console.teach import routes as teach
 from station.console.teach.teach import open_teach
 from station.console.tryout import routes as tryout
-from station.console.web import Console, page, public_page, session_of
+from station.console.web import Console, page, public_page, session_of, texts_of
 
 __all__ = ["open_app"]
 
@@ -74,7 +74,8 @@ def open_app(console: Console) -> Iterator[FastAPI]:
 
 
 def _tell(request: Request, status: int, line: str) -> Response:
-    """Return the error as a page for who wants pages, else as JSON."""
+    """Return the error, in the language of whoever asks: as a page for who wants pages, else as JSON."""
+    line = texts_of(request).fault(line)
     if "text/html" not in request.headers.get("accept", "") or request.scope["path"].startswith("/static/"):
         return JSONResponse({"error": line}, status)
     session = session_of(request)
@@ -87,7 +88,8 @@ def _tell(request: Request, status: int, line: str) -> Response:
 
 def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = _tell(request, error.status_code, str(error.detail))
+    line = "there is no such page" if error.detail == "Not Found" else str(error.detail)
+    answer = _tell(request, error.status_code, line)
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer

@@ -1,27 +1,39 @@
 """The newest of what the station says, for all browsers at once. Filled by the feed thread, read by any.
 
-Listens to the live messages alone: what was missed meanwhile is the journal's, and not live.
+Results come live alone: those that were missed meanwhile are the journal's, and not live. States last until they
+change, so of each run of the station the newest are asked of the journal.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Lock
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from shadowline.errors import StationError
 from station.client import Client, Item, Peer
-from station.event import CoverageEvent, Heartbeat, InspectionEvent, ModelEvent, ServiceEvent, StateEvent
+from station.event import (
+    CoverageEvent,
+    Heartbeat,
+    InspectionEvent,
+    Message,
+    ModelEvent,
+    ServiceEvent,
+    StateEvent,
+    topic,
+)
 
 __all__ = ["Arrived", "Feed", "FeedState"]
 
+_Lasting: TypeAlias = StateEvent | ServiceEvent | CoverageEvent | ModelEvent
 _Kept = TypeVar("_Kept")
 
 _VERDICTS = 200
-_MOST_TOPICS = 64
+_MOST_CAMERAS, _MOST_STATES = 64, 256
 _TURN_S = 0.1
 _JOIN_S = 0.5
 _BEATS = 1.6
@@ -48,8 +60,9 @@ class FeedState:
     inspections: Mapping[str, Arrived]
     """By camera."""
     cameras: Mapping[str, StateEvent]
-    """The last change of each that was heard; the heartbeat's ledger has the state of all."""
+    """The last change of each in this run of the station; the heartbeat's ledger has the state of all."""
     services: Mapping[str, ServiceEvent]
+    """What said nothing in this run is not there."""
     coverage: Mapping[str, CoverageEvent]
     model: ModelEvent | None
     verdicts: tuple[InspectionEvent, ...]
@@ -59,21 +72,20 @@ class FeedState:
 class Feed:
     """Runs in a `Worker`; browsers read `state` and wait for `changed`."""
 
-    def __init__(self, live: Peer, tick_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, live: Peer, journal: Peer | None = None, tick_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        """Without a `journal` only those states are known that change while it listens."""
         self.version = 0
         """Counts up with every message, and when the station comes or goes."""
-        self._live, self._tick_ns = live, tick_ns
+        self._live, self._journal, self._tick_ns = live, journal, tick_ns
+        self._run = ""
         self._lock = Lock()
         self._stopping = Event()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._online = False
         self._heard_ns = self._beat_ns = 0
         self._beat: Heartbeat | None = None
-        self._model: ModelEvent | None = None
         self._inspections: dict[str, Arrived] = {}
-        self._states: dict[str, StateEvent] = {}
-        self._services: dict[str, ServiceEvent] = {}
-        self._coverage: dict[str, CoverageEvent] = {}
+        self._lasting: dict[str, _Lasting] = {}
         self._verdicts: deque[InspectionEvent] = deque(maxlen=_VERDICTS)
 
     @property
@@ -106,16 +118,17 @@ class Feed:
         """Return what is known now. Any thread."""
         with self._lock:
             age_s = (self._tick_ns() - self._beat_ns) / 1e9 if self._beat else None
+            lasting = tuple(self._lasting.values())
             return FeedState(
                 self.version,
                 self._online,
                 self._beat,
                 age_s,
                 MappingProxyType(dict(self._inspections)),
-                MappingProxyType(dict(self._states)),
-                MappingProxyType(dict(self._services)),
-                MappingProxyType(dict(self._coverage)),
-                self._model,
+                MappingProxyType({one.camera: one for one in lasting if isinstance(one, StateEvent)}),
+                MappingProxyType({one.service: one for one in lasting if isinstance(one, ServiceEvent)}),
+                MappingProxyType({one.camera: one for one in lasting if isinstance(one, CoverageEvent)}),
+                next((one for one in lasting if isinstance(one, ModelEvent)), None),
                 tuple(reversed(self._verdicts)),
             )
 
@@ -140,7 +153,27 @@ class Feed:
             item = client.receive(_TURN_S)
             if item is not None:
                 self.take(item)
+            if isinstance(item, Heartbeat) and item.origin.run != self._run:
+                self._run = item.origin.run
+                self._begin(self._run, self._ask_journal())
             self._look()
+
+    def _ask_journal(self) -> list[Message]:
+        """Return the newest message of each topic; none where the journal does not answer at once."""
+        if self._journal is not None:
+            with suppress(StationError), Client(self._live, self._journal, timeout_s=_JOIN_S) as asking:
+                return asking.snapshot()
+        return []
+
+    def _begin(self, run: str, told: Sequence[Message]) -> None:
+        """Forget states of another run than `run`, and keep those of it that were `told` before."""
+        with self._lock:
+            self._lasting = {name: one for name, one in self._lasting.items() if one.origin.run == run}
+            for message in told:
+                if isinstance(message, _Lasting) and message.origin.run == run:
+                    _keep(self._lasting, topic(message), message, _MOST_STATES)
+            self.version += 1
+        self._tell()
 
     def take(self, item: Item) -> None:
         """Keep what came. Feed thread."""
@@ -150,16 +183,10 @@ class Feed:
                 case Heartbeat():
                     self._beat, self._beat_ns = item, tick_ns
                 case InspectionEvent():
-                    _keep(self._inspections, item.camera, Arrived(item, tick_ns))
+                    _keep(self._inspections, item.camera, Arrived(item, tick_ns), _MOST_CAMERAS)
                     self._verdicts.append(item)
-                case StateEvent():
-                    _keep(self._states, item.camera, item)
-                case ServiceEvent():
-                    _keep(self._services, item.service, item)
-                case CoverageEvent():
-                    _keep(self._coverage, item.camera, item)
-                case ModelEvent():
-                    self._model = item
+                case StateEvent() | ServiceEvent() | CoverageEvent() | ModelEvent():
+                    _keep(self._lasting, topic(item), item, _MOST_STATES)
                 case _:
                     return
             self._heard_ns, self._online = tick_ns, True
@@ -181,7 +208,7 @@ class Feed:
                 loop.call_soon_threadsafe(event.set)
 
 
-def _keep(found: dict[str, _Kept], name: str, value: _Kept) -> None:
+def _keep(found: dict[str, _Kept], name: str, value: _Kept, most: int) -> None:
     """Put `value` at `name`, within bounds: names come from outside."""
-    if name in found or len(found) < _MOST_TOPICS:
+    if name in found or len(found) < most:
         found[name] = value

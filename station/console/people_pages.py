@@ -26,9 +26,9 @@ _Engineer = Annotated[Person, Depends(require(Role.ENGINEER))]
 
 
 @router.get("")
-def _everybody(request: Request, person: _Engineer) -> HTMLResponse:
+def _everybody(request: Request, person: _Engineer, saved: bool = False) -> HTMLResponse:
     """Show who is let in."""
-    return page(request, "people.html", person, people=console_of(request).people.all())
+    return page(request, "people.html", person, people=console_of(request).people.all(), saved=saved)
 
 
 @router.post("/add")
@@ -37,7 +37,7 @@ def _add(request: Request, person: _Engineer, name: _Words = "", role: _Words = 
     console = console_of(request)
     added = console.people.add(name, role_of(role), password)
     console.audit.write(person, "people.add", added.name, role)
-    return RedirectResponse("/people", 303)
+    return RedirectResponse("/people?saved=1", 303)
 
 
 @router.post("/role")
@@ -46,7 +46,7 @@ def _set_role(request: Request, person: _Engineer, name: _Words = "", role: _Wor
     console = console_of(request)
     console.people.set_role(name, role_of(role))
     console.audit.write(person, "people.role", name, role)
-    return RedirectResponse("/people", 303)
+    return RedirectResponse("/people?saved=1", 303)
 
 
 @router.post("/password")
@@ -56,7 +56,7 @@ def _set_password(request: Request, person: _Engineer, name: _Words = "", passwo
     console.people.set_password(name, password)
     console.sessions.end_all(name)
     console.audit.write(person, "people.password", name)
-    return RedirectResponse("/people", 303)
+    return RedirectResponse("/people?saved=1", 303)
 
 
 @router.post("/remove")
@@ -65,20 +65,20 @@ def _remove(request: Request, person: _Engineer, name: _Words = "") -> Response:
     console = console_of(request)
     console.people.remove(name)
     console.audit.write(person, "people.remove", name)
-    return RedirectResponse("/people", 303)
+    return RedirectResponse("/people?saved=1", 303)
 
 
 @router.get("/me")
-def _myself(request: Request, person: _Anybody) -> HTMLResponse:
+def _myself(request: Request, person: _Anybody, saved: bool = False) -> HTMLResponse:
     """Show one's own language, theme and password."""
-    return page(request, "me.html", person, languages=LANGUAGES, themes=THEMES)
+    return page(request, "me.html", person, languages=LANGUAGES, themes=THEMES, saved=saved)
 
 
 @router.post("/me/looks")
 def _set_looks(request: Request, person: _Anybody, language: _Words = "", theme: _Words = "") -> Response:
     """Change one's own language and theme."""
     console_of(request).people.set_looks(person.name, language, theme)
-    return RedirectResponse("/people/me", 303)
+    return RedirectResponse("/people/me?saved=1", 303)
 
 
 @router.post("/me/password")
@@ -92,7 +92,7 @@ def _set_own_password(request: Request, person: _Anybody, old: _Words = "", pass
     console.people.set_password(person.name, password)
     console.sessions.end_all(person.name, but=session.token if session else "")
     console.audit.write(person, "people.password", person.name)
-    return RedirectResponse("/people/me", 303)
+    return RedirectResponse("/people/me?saved=1", 303)
 
 
 @router.get("/audit")

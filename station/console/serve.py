@@ -24,8 +24,8 @@ from station.console.records import open_records
 from station.console.rendering import open_templates
 from station.console.texts import read_texts
 from station.console.web import Console
+from station.console.workers import Workers
 from station.metrics.tls import server_context
-from station.worker import Worker
 
 __all__ = ["Served", "open_console", "serving"]
 
@@ -60,7 +60,8 @@ def open_console(config: Config, config_file: Path, publish: Peer, journal: Peer
             publish=publish,
             journal=journal,
             control=(control.endpoint, control.keys),
-            feed=Feed(publish),
+            feed=Feed(publish, journal),
+            workers=Workers(),
             audit=records.audit,
             people=records.people,
             sessions=records.sessions,
@@ -85,10 +86,10 @@ def serving(config: Config, config_file: Path, publish: Peer, journal: Peer, con
             web = _Web(app, listener, tls)
             url = table.url(listener.getsockname()[1])
             with (
-                Worker("feed", console.feed.run, console.feed.stop) as feed,
-                Worker("web", web.run, lambda: web.stop(console.feed)) as server,
+                console.workers.thread("feed", console.feed.run, console.feed.stop),
+                console.workers.thread("web", web.run, lambda: web.stop(console.feed)),
             ):
-                yield Served(url, console, lambda: _faults(web, feed, server))
+                yield Served(url, console, lambda: _faults(console.workers, web))
 
 
 class _Web:
@@ -133,8 +134,8 @@ class _Web:
         self.turned_s = time.monotonic()
 
 
-def _faults(web: _Web, *workers: Worker) -> list[str]:
-    faults = [f"thread {worker.name} has ended" for worker in workers if not worker.alive]
+def _faults(workers: Workers, web: _Web) -> list[str]:
+    faults = workers.faults()
     if time.monotonic() - web.turned_s > _SLOWEST_TURN_S:
         faults.append(f"the web server has not turned for {_SLOWEST_TURN_S:g} s")
     return faults

@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, StreamingResponse
 from jinja2 import Environment
 
+from shadowline.errors import StationError
 from station.client import Peer
 from station.config import Config
 from station.console.audit import Audit
@@ -22,6 +23,7 @@ from station.console.limits import Limits
 from station.console.people import People, Person, Role
 from station.console.sessions import Session, Sessions
 from station.console.texts import Texts
+from station.console.workers import Workers
 from station.security.keys import ClientKeys
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Person",
     "Role",
     "console_of",
+    "control_of",
     "csrf_word",
     "page",
     "public_page",
@@ -54,6 +57,7 @@ class Console:
     journal: Peer
     control: tuple[str, ClientKeys | None]
     feed: Feed
+    workers: Workers
     audit: Audit
     people: People
     sessions: Sessions
@@ -109,6 +113,17 @@ def texts_of(request: Request) -> Texts:
     """Return the texts in the language of whoever asks."""
     console, session = console_of(request), session_of(request)
     return console.texts[session.person.language if session else console.config.console.language]
+
+
+def control_of(request: Request) -> tuple[str, ClientKeys | None]:
+    """Return the station's control socket, and the keys to come with.
+
+    Raises `StationError` at once while the station is not heard, for nobody should wait for an answer then.
+    """
+    console = console_of(request)
+    if not console.feed.online:
+        raise StationError(texts_of(request)("base.station_down"))
+    return console.control
 
 
 def page(

@@ -97,6 +97,44 @@ def test_a_camera_that_stands_still_is_not_shown_as_live(browser: "Browser", sit
         shot(page, "live-stale-tablet")
 
 
+def test_a_picture_that_waits_for_its_turn_says_how_old_it_is_beside_the_newest_verdict(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    slow = TABLES.replace("crops_free_mb = 0", "crops_free_mb = 0\nlive_hz = 0.1")
+    with (
+        station_and_console(tmp_path, CAMERA.format(name="top", seed=3), slow) as site,
+        site.signed_in(browser, Role.VIEWER) as page,
+    ):
+        page.goto(site.url + "live")
+        wait_for_age(page, "top", "stale")
+        page.wait_for_selector(".live-result:not([data-old=yes])")
+        assert card(page, "top").locator(".live-veil").inner_text().startswith("NOT LIVE: ")
+        assert card(page, "top").locator(".live-old").is_hidden()
+        shot(page, "live-slow")
+
+
+def test_what_the_archive_told_before_the_console_came_is_shown(tmp_path: Path) -> None:
+    full = TABLES.replace("frames_free_mb = 0", "frames_free_mb = 100_000_000")
+    with station_and_console(tmp_path, CAMERA.format(name="top", seed=3), full) as site:
+        with site.client(Role.VIEWER) as client:
+            services = next_services(client, "degraded")
+        site.console.stop()
+        site.start_console()
+        with site.client(Role.VIEWER) as client:
+            assert next_services(client, "degraded") == services
+
+
+def next_services(client: httpx2.Client, state: str) -> Any:
+    """Return what updates say of journal and archive, once the latter is in `state`."""
+    with client.stream("GET", "live/updates") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                services = json.loads(line.removeprefix("data: "))["services"]
+                if [one["state"] for one in services if one["name"] == "archive"] == [state]:
+                    return services
+    raise AssertionError("the stream ended")
+
+
 def test_a_station_or_console_that_is_killed_is_said_and_its_return_is_seen_without_a_reload(
     browser: "Browser", tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ def test_an_engineer_adds_somebody_who_logs_in(browser: "Browser", site: Site) -
         axe(page)
         shot(page, "people-dark")
         page.goto(site.url + "people/audit")
-        page.get_by_role("cell", name="people.add").first.wait_for()
+        page.get_by_role("cell", name="added somebody").first.wait_for()
         axe(page)
         shot(page, "audit-dark")
     with site.signed_in(browser, None) as page:

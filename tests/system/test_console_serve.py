@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from station.console.database import Database
 from station.console.people import Role
 from tests.console_browser import Site, station_and_console
 from tests.journals import wait_until
@@ -126,6 +127,15 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             told.append(channel.recv(4096).decode())
     assert told[0] == "READY=1"
     assert any(line.startswith("WATCHDOG=1\nSTATUS=http://127.0.0.1:") for line in told)
+
+
+def test_a_part_that_dies_ends_the_console_with_why(tmp_path: Path) -> None:
+    """The strip map's reader looks where it was, finds what somebody spoilt, and can't go on."""
+    with station_and_console(tmp_path, with_station=False) as site:
+        with Database(tmp_path / "console" / "console.db") as database, database.write() as db:
+            db.execute("INSERT OR REPLACE INTO strip_progress (id, state) VALUES (1, 'spoilt')")
+        assert site.console.wait() == 2
+        assert "station: thread strip failed: DecodeError(" in site.console.log
 
 
 def test_with_a_certificate_it_speaks_tls_alone(tmp_path: Path) -> None:

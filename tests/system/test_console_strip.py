@@ -18,12 +18,13 @@ from tests.journal_double import JournalDouble, StationDouble, standing
 from tests.strip_talk import FRAME_MM, StripTalk, defect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright").expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
+AXIS_PX = 26
 CAMERA = """
 [[camera]]
 name = "top"
@@ -44,6 +45,17 @@ max_mb = 50
 frames_free_mb = 0
 crops_free_mb = 0
 """
+
+REACH_OF_TEXTS = """() => {
+  const drawn = echarts.getInstanceByDom(document.getElementById("pareto"));
+  const sides = drawn.getZr().storage.getDisplayList().filter((one) => one.type === "tspan").flatMap((one) => {
+    const box = one.getBoundingRect().clone();
+    if (one.transform) box.applyTransform(one.transform);
+    return [box.x / drawn.getWidth(), (box.x + box.width) / drawn.getWidth()];
+  });
+  return [Math.min(...sides), Math.max(...sides)];
+}"""
+"""From where to where the Pareto's words reach, in parts of its width."""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +91,33 @@ def console_of(folder: Path, journal: JournalDouble) -> Iterator[tuple[Site, Sta
         yield site, double
 
 
+def zoom_to_a_rectangle(page: "Page") -> None:
+    """Zoom in both ways with the mouse, move in it, and go back to the whole."""
+    where, shown = page.locator("#where"), page.locator("#shown")
+    page.keyboard.press("0")
+    expect(where).not_to_contain_text("across")
+    told = shown.inner_text()
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    map_px = box["height"] - AXIS_PX
+    page.keyboard.press("z")
+    expect(page.locator("#frame")).to_have_attribute("aria-pressed", "true")
+    page.mouse.move(box["x"] + 100, box["y"] + 0.25 * map_px)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 500, box["y"] + 0.75 * map_px, steps=3)
+    page.mouse.up()
+    expect(where).to_contain_text("25–75 % across")
+    expect(page.locator("#frame")).to_have_attribute("aria-pressed", "false")
+    expect(shown).not_to_have_text(told)
+    page.keyboard.press(".")
+    expect(where).to_contain_text("38–63 % across")
+    page.locator("#map").press("ArrowDown")
+    expect(where).to_contain_text("44–69 % across")
+    shot(page, "strip-rectangle")
+    page.keyboard.press("0")
+    expect(where).not_to_contain_text("across")
+
+
 def test_from_the_list_to_a_picture_and_out(browser: "Browser", tmp_path: Path) -> None:
     with (
         station_and_console(tmp_path, CAMERA, TABLES) as site,
@@ -96,12 +135,15 @@ def test_from_the_list_to_a_picture_and_out(browser: "Browser", tmp_path: Path) 
         page.wait_for_selector("html[data-pareto]")
         expect(page.locator("#facts")).to_contain_text("Defects")
         expect(page.locator("#repeats-state")).not_to_contain_text("Searching", timeout=15_000)
+        least, most = page.evaluate(REACH_OF_TEXTS)
+        assert 0 <= least < most <= 1
         axe(page)
         shot(page, "strip-coil")
         before = page.locator("#where").inner_text()
         page.locator("#map").hover(position={"x": 200, "y": 100})
         page.mouse.wheel(0, -300)
         expect(page.locator("#where")).not_to_have_text(before)
+        zoom_to_a_rectangle(page)
         page.keyboard.press("n")
         expect(page.locator("#numbers")).to_contain_text("Confidence")
         page.wait_for_selector("#picture[src$='/crop']")
@@ -126,6 +168,26 @@ def test_from_the_list_to_a_picture_and_out(browser: "Browser", tmp_path: Path) 
         expect(page.get_by_role("link", name="A-17")).to_be_visible()
         axe(page)
         shot(page, "strip-shift")
+
+
+def test_a_coil_that_runs_is_searched_again_for_what_comes_again(browser: "Browser", tmp_path: Path) -> None:
+    journal, talk = JournalDouble(), StripTalk()
+    with (
+        console_of(tmp_path, journal) as (site, double),
+        site.client(Role.VIEWER) as client,
+        site.signed_in(browser, Role.VIEWER) as page,
+    ):
+        for turn in range(2):
+            for number in range(20 * turn, 20 * turn + 20):
+                talk.frame(number * FRAME_MM, defects=(defect("crazing", 10 * number, 5),))
+            say(double, journal, talk)
+            until(client, "/strip/trend", lambda coils: coils and coils[-1]["last_event"] == journal.last)
+            if not turn:
+                page.clock.install()
+                page.goto(f"{site.url}strip/coils/1")
+                expect(page.locator("#repeats-state")).to_contain_text("dashed on the map", timeout=15_000)
+        with page.expect_request("**/repeats"):
+            page.clock.fast_forward(70_000)
 
 
 def test_without_positions_the_map_runs_over_the_hour(browser: "Browser", tmp_path: Path) -> None:

@@ -365,6 +365,22 @@ def test_what_is_shown_takes_no_slot_of_evidence(tmp_path: Path) -> None:
     assert archive.figures().dropped == {"busy": 2}
 
 
+def test_a_camera_for_which_there_was_no_room_is_shown_before_the_others(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, live_hz=20)
+    with rig.running() as archive:
+        process = rig.process()
+        process.suspend()
+        for number, camera in enumerate(("a", "b", "late"), 1):
+            archive.offer(make_frame(camera), make_event(number, (), "accept", camera=camera), CUT)
+        process.resume()
+        rig.await_shown(2, "b")
+        wait_until(lambda: not archive._asked)
+        archive.offer(make_frame("other"), make_event(4, (), "accept", camera="other"), CUT)
+        archive.offer(make_frame("late"), make_event(5, (), "accept", camera="late"), CUT)
+        rig.await_shown(5, "late")
+        assert rig.shown("other") is None
+
+
 def test_pictures_are_shown_where_the_disk_has_no_room_for_evidence(tmp_path: Path) -> None:
     rig = Rig(tmp_path, live_hz=20, frames_free_mb=10**8, crops_free_mb=10**8)
     with rig.running() as archive:

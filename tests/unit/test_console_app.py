@@ -44,9 +44,28 @@ def test_what_goes_wrong_is_told_in_a_line(
     assert '<p class="fault" role="alert">' in page.text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/settings/recipes/state", None),
+        ("POST", "/settings/recipes/select", {"recipe": "thin"}),
+        ("POST", "/settings/recipes/prepare", {"recipe": "thin"}),
+        ("POST", "/teach/rollback", {}),
+    ],
+)
+def test_a_station_that_is_not_heard_is_not_waited_for(
+    site: ConsoleApp, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    monkeypatch.setattr("station.control_protocol.zmq.Context", lambda **_: fail(AssertionError("it was asked")))
+    answer = site.client(Role.ENGINEER).request(method, path, json=body)
+    words = "The station is not heard: treat every part as reject"
+    assert (answer.status_code, answer.json()) == (409, {"error": words})
+    assert site.client(Role.ENGINEER).get("/teach/state").json()["model"] == {"error": words}
+
+
 def test_what_is_not_there_is_told(site: ConsoleApp) -> None:
-    assert site.client().get("/nothing").json() == {"error": "Not Found"}
-    assert "Not Found" in site.client(Role.VIEWER).get("/nothing", headers=PAGE).text
+    assert site.client().get("/nothing").json() == {"error": "there is no such page"}
+    assert "there is no such page" in site.client(Role.VIEWER).get("/nothing", headers=PAGE).text
     assert site.client().delete("/login").headers["allow"] == "GET"
 
 

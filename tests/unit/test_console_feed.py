@@ -11,7 +11,7 @@ from station.client import Gap, Peer
 from station.console.feed import Feed
 from station.event import EngineRecord, Heartbeat, Origin, ServiceEvent, StateEvent
 from station.worker import Worker
-from tests.journal_double import StationDouble, inspection, standing
+from tests.journal_double import JournalDouble, StationDouble, inspection, standing
 
 ORIGIN = Origin("line", "run1", "model", "config")
 
@@ -27,13 +27,14 @@ class Clock:
         return self.tick_ns
 
 
-def until(feed: Feed, condition: Callable[[], bool]) -> None:
-    """Wait for what the feed shows."""
+def until(feed: Feed, condition: Callable[[], bool], say: Callable[[], None] = lambda: None) -> None:
+    """Wait for what the feed shows, and `say` something meanwhile."""
 
     async def wait() -> None:
         async with asyncio.timeout(20):
             version = feed.version
             while not condition():
+                say()
                 version = await feed.changed(version, 0.05)
 
     asyncio.run(wait())
@@ -47,7 +48,7 @@ def station(tmp_path: Path) -> Iterator[StationDouble]:
 
 def test_the_newest_of_each_kind_is_kept() -> None:
     clock = Clock()
-    feed = Feed(Peer("ipc:///nowhere"), clock)
+    feed = Feed(Peer("ipc:///nowhere"), tick_ns=clock)
     for item in (inspection(1), inspection(2, camera="bottom"), inspection(3), beat(), Gap(4, 5, "gone")):
         feed.take(item)
         clock.tick_ns += 1_000_000_000
@@ -64,7 +65,7 @@ def test_the_newest_of_each_kind_is_kept() -> None:
 
 
 def test_it_keeps_a_bounded_number() -> None:
-    feed = Feed(Peer("ipc:///nowhere"), Clock())
+    feed = Feed(Peer("ipc:///nowhere"), tick_ns=Clock())
     for number in range(1, 300):
         feed.take(inspection(number, camera=f"camera{number}"))
     state = feed.state()
@@ -87,9 +88,43 @@ def test_a_station_that_comes_and_goes_is_seen(tmp_path: Path) -> None:
         assert feed.state().verdicts
 
 
+def archive(event: int, detail: str, run: str = "run1") -> ServiceEvent:
+    origin = Origin("line", run, "model", "config")
+    return ServiceEvent(event, origin, "archive", "degraded", detail, 0, 0)
+
+
+def test_a_console_that_starts_late_knows_what_was_told_before(tmp_path: Path) -> None:
+    told = (archive(1, "old run", "run0"), inspection(2), StateEvent(3, ORIGIN, "top", "offline", "unplugged", 0, 0))
+    journal = JournalDouble([*told, archive(4, "disk full")])
+    with standing(tmp_path, journal) as station:
+        feed = Feed(Peer(station.live), Peer(station.replay))
+        with Worker("feed", feed.run, feed.stop):
+            until(feed, lambda: bool(feed.state().services), station.beat)
+    state = feed.state()
+    assert (state.services["archive"].detail, state.cameras["top"].detail) == ("disk full", "unplugged")
+    assert not state.inspections  # what is over is not live
+
+
+def test_states_of_an_earlier_run_are_forgotten(tmp_path: Path) -> None:
+    with standing(tmp_path, JournalDouble()) as station:
+        feed = Feed(Peer(station.live), Peer(station.replay))
+        with Worker("feed", feed.run, feed.stop):
+            until(feed, lambda: bool(feed.state().services), lambda: station.say(archive(1, "disk full")))
+            station.run = "run2"
+            until(feed, lambda: not feed.state().services, station.beat)
+
+
+def test_a_journal_that_does_not_answer_holds_nothing_up(tmp_path: Path) -> None:
+    with standing(tmp_path, None) as station:
+        feed = Feed(Peer(station.live), Peer(station.replay))
+        with Worker("feed", feed.run, feed.stop):
+            until(feed, lambda: bool(feed.state().verdicts), lambda: station.say(beat(), inspection(7)))
+            assert feed.online
+
+
 def test_silence_is_told_within_two_seconds_of_a_beat_a_second(station: StationDouble) -> None:
     clock = Clock()
-    feed = Feed(Peer(station.live), clock)
+    feed = Feed(Peer(station.live), tick_ns=clock)
     feed.take(beat(1.0))
     with Worker("feed", feed.run, feed.stop):
         clock.tick_ns += 1_500_000_000

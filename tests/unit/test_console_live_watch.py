@@ -6,10 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from station.archive.live import LiveFolder
 from station.client import Peer
 from station.console.feed import Feed
 from station.console.live.watch import LiveLine, open_live
+from station.console.workers import Workers
 from station.control_protocol import live_folder
 from station.event import encode
 from tests.evidence import make_event
@@ -24,7 +27,8 @@ class Rig:
         config = make_config(folder, {"top": {}}, archive={"folder": str(folder / "archive")}, control=control)
         self.feed = Feed(Peer(config.publish.endpoint))
         self.shown = LiveFolder(live_folder(config))
-        console: Any = SimpleNamespace(config=config, feed=self.feed)
+        self.workers = Workers()
+        console: Any = SimpleNamespace(config=config, feed=self.feed, workers=self.workers)
         with open_live(console) as self.line:
             assert isinstance(self.line, LiveLine)
 
@@ -96,3 +100,18 @@ def test_who_comes_later_is_told_nothing_old(tmp_path: Path) -> None:
             assert (await hear(stream))["ticker"][0][0] == 9
 
     asyncio.run(follow(Rig(tmp_path)))
+
+
+def test_what_fails_while_somebody_looks_is_a_fault_of_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(rig: Rig) -> None:
+        async with aclosing(rig.line.updates()) as stream:
+            await hear(stream)
+            monkeypatch.setattr(rig.line.pictures, "look", lambda: 1 / 0)
+            while not rig.workers.faults():
+                await asyncio.sleep(0)
+
+    rig = Rig(tmp_path)
+    asyncio.run(follow(rig))
+    assert rig.workers.faults() == ["task live failed: ZeroDivisionError('division by zero')"]

@@ -18,7 +18,9 @@ def site(tmp_path: Path) -> Iterator[ConsoleApp]:
 def test_an_engineer_adds_changes_and_removes(site: ConsoleApp) -> None:
     client = site.client(Role.ENGINEER)
     client.post("/people/add", data={"name": "ben", "role": "viewer", "password": PASSWORD})
-    client.post("/people/role", data={"name": "ben", "role": "operator"})
+    changed = client.post("/people/role", data={"name": "ben", "role": "operator"})
+    assert 'class="done"' in client.get(changed.headers["location"]).text
+    assert 'class="done"' not in client.get("/people").text
     assert [one.role for one in site.console.people.all() if one.name == "ben"] == [Role.OPERATOR]
     assert "ben" in client.get("/people").text
     client.post("/people/remove", data={"name": "ben"})

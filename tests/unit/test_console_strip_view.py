@@ -97,6 +97,23 @@ def test_what_is_drawn_does_not_change_while_one_pans(database: Database) -> Non
     assert drawn[0] == drawn[1] == drawn[2] != set()
 
 
+def test_of_a_part_across_only_that_is_drawn_and_more_of_it(database: Database) -> None:
+    talk = crowd()
+    for frame in range(20):
+        talk.frame(frame * FRAME_MM, camera="bottom", defects=(defect("hole", 100, 100), defect("hole", 1800, 100)))
+    fill(database, talk)
+    columns, lanes = columns_of(database), lanes_of(columns_of(database))
+    end = 100 * FRAME_MM
+    whole = thin(columns, View(begin=0, end=end), lanes, most=300)
+    part = thin(columns, View(begin=0, end=end, top=0.2, bottom=0.3), lanes, most=300)
+    places = (columns.x_px[part.rows] / WIDTH_PX + columns.camera[part.rows] - lanes[0].camera) / 2
+    assert 0.2 <= places.min() < places.max() <= 0.3
+    drawn = columns.x_px[whole.rows] / WIDTH_PX / 2
+    assert len(part.rows) > ((drawn >= 0.2) & (drawn <= 0.3)).sum()
+    right = thin(columns, View(begin=0, end=end, top=0.9, bottom=1.0), lanes)
+    assert columns.x_px[right.rows].tolist() == [1820.0] * 20
+
+
 def test_filters(database: Database) -> None:
     fill(database, crowd())
     columns = columns_of(database)
@@ -113,7 +130,14 @@ def test_filters(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"begin": 5, "end": 5}, {"begin": 0, "end": 1, "width": 10**9}, {"begin": "nan", "end": 1}]
+    "bad",
+    [
+        {"begin": 5, "end": 5},
+        {"begin": 0, "end": 1, "width": 10**9},
+        {"begin": "nan", "end": 1},
+        {"begin": 0, "end": 1, "top": 0.5, "bottom": 0.5},
+        {"begin": 0, "end": 1, "top": -0.5},
+    ],
 )
 def test_views_that_are_none(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -32,7 +32,7 @@ class LiveLine:
         self.pictured = self.archived and config.archive.live_hz > 0
         self._clock = clock or HostClock()
         self.pictures = Pictures(live_folder(config), self.cameras, self._clock)
-        self._feed, self._gateways = console.feed, config.gateway
+        self._feed, self._workers, self._gateways = console.feed, console.workers, config.gateway
         self._told_gateways: tuple[GatewayView, ...] = ()
         self._latest = Latest()
         self._watchers = 0
@@ -42,7 +42,10 @@ class LiveLine:
         """Yield server-sent events, twice a second at least."""
         self._watchers += 1
         if self._watchers == 1:
-            self._tasks = (asyncio.create_task(self._watch()), asyncio.create_task(self._watch_gateways()))
+            self._tasks = (
+                self._workers.task("live", self._watch()),
+                self._workers.task("gateways", self._watch_gateways()),
+            )
         try:
             async with aclosing(self._latest.follow()) as posts:
                 async for update in posts:

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from station.console.settings.bodies import Body, Words
-from station.console.web import Person, Role, console_of, page, require
+from station.console.web import Person, Role, console_of, control_of, page, require
 from station.control_protocol import Prepare, Recipe, RecipeRequest, Recipes, ask
 
 __all__ = ["router"]
@@ -53,5 +53,5 @@ def _prepare(request: Request, person: Operator, told: _Chosen) -> Response:
 
 
 def _ask(request: Request, asked: RecipeRequest) -> Response:
-    endpoint, keys = console_of(request).control
+    endpoint, keys = control_of(request)
     return Response(msgspec.json.encode(ask(endpoint, asked, keys=keys)), media_type="application/json")

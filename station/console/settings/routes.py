@@ -28,6 +28,8 @@ router.include_router(calibrate.router)
 router.include_router(recipes.router)
 
 _RELOAD_S: Final = 10.0
+_SILENT_S: Final = 1.0
+"""For a station that is not heard: one that hears all the same must still be told."""
 _TOP: Final = ("recipe",)
 """Tables of the file that hold one table a name and may be begun here."""
 
@@ -95,7 +97,7 @@ def open_settings(console: Console) -> Iterator[SettingsService]:
     endpoint, keys = console.control
 
     def reload() -> Reloaded:
-        return ask(endpoint, Reload(), _RELOAD_S, keys)
+        return ask(endpoint, Reload(), _RELOAD_S if console.feed.online else _SILENT_S, keys)
 
     with Steps(path) as steps:
         yield SettingsService(ConfigFile(path, Versions(console.database), reload), steps)

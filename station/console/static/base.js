@@ -4,10 +4,24 @@
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const csrf = document.querySelector('meta[name="csrf"]').content;
 const quiet_ms = 5000;
+const locale = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+const date = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
+const time = new Intl.DateTimeFormat(locale, { timeStyle: "medium" });
 
 /** Return the text of `key` with `values` in its braces. */
 export function t(key, values = {}) {
   return (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** Return a count as people here write it. */
+export function counted(number) {
+  return number.toLocaleString(locale);
+}
+
+/** Return a moment (milliseconds since 1970, or as ISO 8601) in the time of this computer, without the day if it is today. */
+export function moment(at) {
+  const then = new Date(at);
+  return (then.toDateString() === new Date().toDateString() ? time : date).format(then);
 }
 
 /** Send a request with the CSRF word; `body` is FormData, or a value that is sent as JSON. Return the JSON of the answer.
@@ -76,17 +90,25 @@ function press(event) {
   event.preventDefault();
 }
 
+const signs = { Enter: "⏎", Escape: "Esc", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": t("base.space") };
+
+/** Return what each key does; keys that do the same stand together. */
+function rowsOfKeys() {
+  const rows = new Map();
+  for (const [key, { text }] of known) rows.set(text, [...(rows.get(text) ?? []), signs[key] ?? key]);
+  for (const link of document.querySelectorAll("nav a[data-key]")) rows.set(link.textContent, ["g", link.dataset.key]);
+  return rows.set(t("base.keys"), ["?"]);
+}
+
 function showKeys() {
-  const rows = [...known].map(([key, { text }]) => [key, text]);
-  for (const link of document.querySelectorAll("nav a[data-key]")) rows.push([`g ${link.dataset.key}`, link.textContent]);
-  rows.push(["?", t("base.keys")]);
   const list = document.getElementById("keys-list");
   list.replaceChildren(
-    ...rows.flatMap(([key, text]) => {
+    ...[...rowsOfKeys()].map(([text, pressed]) => {
       const term = document.createElement("dt");
-      for (const part of key === " " ? [t("base.space")] : key.split(" "))
-        term.append(Object.assign(document.createElement("kbd"), { textContent: part }), " ");
-      return [term, Object.assign(document.createElement("dd"), { textContent: text })];
+      for (const key of pressed) term.append(Object.assign(document.createElement("kbd"), { textContent: key }), " ");
+      const row = document.createElement("div");
+      row.append(term, Object.assign(document.createElement("dd"), { textContent: text }));
+      return row;
     }),
   );
   document.getElementById("keys").showModal();
@@ -131,6 +153,6 @@ document.addEventListener("submit", (event) => {
   const words = event.submitter?.dataset.confirm;
   if (words && !confirm(words)) event.preventDefault();
 });
-for (const time of document.querySelectorAll("time[data-ns]"))
-  time.textContent = new Date(Number(time.dataset.ns) / 1e6).toLocaleString(document.documentElement.lang);
+for (const told of document.querySelectorAll("time"))
+  told.textContent = date.format(told.dataset.ns ? Number(told.dataset.ns) / 1e6 : new Date(told.dateTime));
 document.documentElement.dataset.ready = "";

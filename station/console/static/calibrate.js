@@ -25,7 +25,7 @@ async function show({ name, figures }) {
   find("told").textContent = name;
   const wide = 256 / figures.histogram.length;
   plot(histogram, "bar", figures.histogram.map((share, bin) => [Math.round((bin + 0.5) * wide), share]), t("settings.level"), 255);
-  plot(across, "line", figures.across.map((level, part) => [part, level]), "", figures.across.length - 1, 255);
+  plot(across, "line", figures.across.map((level, part, all) => [(100 * part) / (all.length - 1), level]), t("settings.part_across"), 100, 255);
 }
 
 function plot(drawn, type, data, name, right, top = undefined) {

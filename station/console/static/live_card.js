@@ -73,7 +73,11 @@ export class Card {
     const scale = picture.size_px ? image.width / picture.size_px[0] : 1;
     const colours = getComputedStyle(this.element);
     const colour = colours.getPropertyValue(picture.verdict === "reject" ? "--mark-reject" : "--mark");
-    for (const [label, confidence, box] of picture.defects) outline(pen, box, scale, colour, named(label, confidence));
+    const taken = [];
+    for (const [label, confidence, box] of picture.defects) {
+      const room = outline(pen, box, scale, colour);
+      name(pen, room, colour, named(label, confidence), taken);
+    }
     this.canvas.setAttribute("aria-label", t("live.shows", { camera: this.element.dataset.camera, what: told(picture) }));
   }
 
@@ -145,21 +149,38 @@ function written(ms) {
   return ms < 120_000 ? `${Math.floor(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`;
 }
 
-/** Draw a region's box, a little outside of it so that it hides nothing, and its name on a dark ground. */
-function outline(pen, box, scale, colour, words) {
-  const { canvas } = pen;
-  const dot = canvas.width / (canvas.clientWidth || canvas.width); // of the screen
-  const [room, height] = [4 * dot, 20 * dot];
+/** Draw a region's box, a little outside of it so that it hides nothing; return where it stands. */
+function outline(pen, box, scale, colour) {
+  const dot = dotOf(pen);
   const [x, y, wide, high] = box.map((side) => side * scale);
+  const room = [x - 4 * dot, y - 4 * dot, wide + 8 * dot, high + 8 * dot];
   pen.lineWidth = 2 * dot;
   pen.strokeStyle = colour;
-  pen.strokeRect(x - room, y - room, wide + 2 * room, high + 2 * room);
+  pen.strokeRect(...room);
+  return room;
+}
+
+/** Write a region's name on a dark ground above or below its box, where none of `taken` stands; else nowhere. */
+function name(pen, [x, y, , high], colour, words, taken) {
+  const { canvas } = pen;
+  const dot = dotOf(pen);
   pen.font = `600 ${14 * dot}px sans-serif`;
-  const length = pen.measureText(words).width + 2 * room;
-  const left = Math.max(0, Math.min(x - room, canvas.width - length));
-  const top = y - room < height ? Math.min(y + high + room, canvas.height - height) : y - room - height;
+  const [length, height] = [pen.measureText(words).width + 8 * dot, 20 * dot];
+  const left = Math.max(0, Math.min(x, canvas.width - length));
+  const isFree = (top) =>
+    top >= 0 &&
+    top + height <= canvas.height &&
+    taken.every((other) => left >= other.left + other.length || left + length <= other.left || Math.abs(top - other.top) >= height);
+  const top = [y - height, y + high].find(isFree);
+  if (top === undefined) return;
+  taken.push({ left, top, length });
   pen.fillStyle = "#000c";
   pen.fillRect(left, top, length, height);
   pen.fillStyle = colour;
-  pen.fillText(words, left + room, top + 15 * dot);
+  pen.fillText(words, left + 4 * dot, top + 15 * dot);
+}
+
+/** Return how large a dot of the screen is on the canvas. */
+function dotOf({ canvas }) {
+  return canvas.width / (canvas.clientWidth || canvas.width);
 }

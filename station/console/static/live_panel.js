@@ -1,5 +1,5 @@
 // Beside the pictures: how the parts of the line are, what became of all frames, and what runs.
-import { t } from "/static/base.js";
+import { counted, t } from "/static/base.js";
 
 const shown = new Map();
 
@@ -43,7 +43,7 @@ function healthOf(line) {
 
 function ledgerRow(name, count, attributes = {}) {
   const row = document.createElement("tr");
-  row.append(element("th", name, { scope: "row", ...attributes }), element("td", count.toLocaleString(), { class: "number" }));
+  row.append(element("th", name, { scope: "row", ...attributes }), element("td", counted(count), { class: "number" }));
   return row;
 }
 

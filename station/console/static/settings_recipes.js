@@ -38,7 +38,7 @@ function row({ name, number, state, detail, model, description }) {
   );
   const words = detail ? `${t(`settings.state_${state}`)}: ${detail}` : t(`settings.state_${state}`);
   made.dataset.state = state;
-  made.append(head, cell(number ?? "", "number"), cell(words, "state"), cell(model.split("/").at(-1)), cell(description), cell(acts));
+  made.append(head, cell(number ?? "", "number"), cell(words, "state"), cell(model.split("/").at(-1)), cell(name === "default" ? t("settings.plain") : description), cell(acts));
   return made;
 }
 

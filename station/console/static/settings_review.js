@@ -16,19 +16,23 @@ export function review(checked, apply, body) {
   document.getElementById("diff").replaceChildren(
     ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line, className: classes[line[0]] ?? "" })),
   );
-  document.getElementById("when").textContent = checked.faults.length
-    ? checked.faults.map(({ where, words }) => `${where} ${words}`).join("; ")
-    : checked.restart || t("settings.at_once");
+  document.getElementById("when").textContent = whenText(checked);
   told.textContent = "";
   button.hidden = !checked.diff.length || checked.faults.length > 0;
   dialog.showModal();
+}
+
+function whenText({ faults, diff, restart }) {
+  if (faults.length) return faults.map(({ where, words }) => `${where} ${words}`).join("; ");
+  if (!diff.length) return "";
+  return restart ? `${restart.split(": ")[0]}: ${t("settings.at_restart")}` : t("settings.at_once");
 }
 
 button.addEventListener("click", async () => {
   button.disabled = true;
   try {
     const { outcome, words } = await send(url, asked);
-    told.textContent = `${t(`settings.outcome_${outcome}`)}. ${words}`;
+    told.textContent = [t(`settings.outcome_${outcome}`), outcome === "restart" ? "" : words].filter(Boolean).join(". ");
     button.hidden = true;
     dialog.dataset.outcome = outcome;
   } catch (fault) {

@@ -27,7 +27,7 @@ function base(colour) {
   return {
     animation: false,
     textStyle: { color: colour.text, fontFamily: "system-ui, sans-serif", fontSize: 14 },
-    grid: { left: 30, right: 8, top: 36, bottom: 8, containLabel: true },
+    grid: { left: 30, right: 8, top: 36, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "all" },
     tooltip: { trigger: "axis", renderMode: "richText", confine: true, backgroundColor: colour.raised, borderColor: colour.line, textStyle: { color: colour.text } },
   };
 }

@@ -11,13 +11,14 @@ import { Series, Stamps } from "/static/strip_marks.js";
 const $ = (id) => document.getElementById(id);
 const { coil, unit } = $("strip").dataset;
 const filters = $("filters"), fault = $("fault");
-const look_again_ms = 5000, busy_again_ms = 3000, most_shown = 50;
+const look_again_ms = 5000, busy_again_ms = 3000, search_again_ms = 60_000, most_shown = 50;
 const verdicts = ["accept", "reject", "invalid"];
 
 const series = new Series();
 const map = new StripMap($("map"), unit, series, { load, moved, picked });
 const minimap = new Minimap($("minimap"), map, series);
-let about = null, pareto = null, repeats = null, order = 0;
+let about = null, pareto = null, order = 0;
+let searched = null, searching = false, searched_ms = -Infinity;
 
 // ---- what is known of the coil, looked at again while it runs
 
@@ -35,6 +36,7 @@ async function look() {
   show_facts();
   show_choices();
   show_spans();
+  search_again();
   const lanes = about.ways.map(({ camera, name, width_px }) => ({ camera, name, width_px }));
   map.setCoil(about.begin, about.end, lanes);
   if (!before) map.show(about.begin, about.end);
@@ -128,20 +130,26 @@ matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => doc
 
 function moved() {
   const step = (map.end - map.begin) / 20;
-  $("where").textContent = `${place(map.begin, unit, step)} – ${place(map.end, unit, step)}`;
+  const along = `${place(map.begin, unit, step)} – ${place(map.end, unit, step)}`;
+  const part = [map.top, map.bottom].map((at) => number(100 * at, map.bottom - map.top < 0.1 ? 1 : 0));
+  $("where").textContent = map.bottom - map.top < 1 ? `${along} · ${t("strip.part_across", { from: part[0], to: part[1] })}` : along;
+  $("frame").setAttribute("aria-pressed", map.framing);
   minimap.draw();
-  if (!map.drawn) return;
-  const { points, total } = map.drawn;
+  const shown = map.shown;
+  if (!shown) return;
+  const { points, total } = shown;
   $("shown").textContent = points < total ? t("strip.thinned", { points: number(points), total: number(total) }) : t("strip.all_drawn", { total: number(total) });
 }
 
 const tools = {
   left: () => map.pan(-0.25), right: () => map.pan(0.25), in: () => map.zoom(0.5), out: () => map.zoom(2),
-  whole: () => map.show(map.coil.begin, map.coil.end), next: () => step_to(1), previous: () => step_to(-1),
+  across_in: () => map.zoomAcross(0.5), across_out: () => map.zoomAcross(2), frame: () => map.setFraming(!map.framing),
+  whole: () => map.show(map.coil.begin, map.coil.end, 0, 1), next: () => step_to(1), previous: () => step_to(-1),
 };
 for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", tools[button.dataset.tool]);
 keys({
   ArrowLeft: [t("strip.left"), tools.left], ArrowRight: [t("strip.right"), tools.right], "+": [t("strip.in"), tools.in], "-": [t("strip.out"), tools.out],
+  ".": [t("strip.across_in"), tools.across_in], ",": [t("strip.across_out"), tools.across_out], z: [t("strip.rectangle"), tools.frame],
   0: [t("strip.whole"), tools.whole], n: [t("strip.next"), tools.next], p: [t("strip.previous"), tools.previous],
 });
 
@@ -198,14 +206,25 @@ function row(cells) {
   return line;
 }
 
+/** Search again now and then, while the coil goes on. */
+function search_again() {
+  if (!searching && searched?.last_event !== about.last_event && performance.now() - searched_ms > search_again_ms) find_repeats();
+}
+
 async function find_repeats() {
+  searching = true;
   try {
-    repeats = await get(`/strip/coils/${coil}/repeats`);
+    searched = await get(`/strip/coils/${coil}/repeats`);
   } catch (error) {
-    $("repeats-state").textContent = error.message;
+    if (!searched) $("repeats-state").textContent = error.message;
     setTimeout(find_repeats, busy_again_ms);
     return;
   }
+  [searching, searched_ms] = [false, performance.now()];
+  show_repeats(searched.found);
+}
+
+function show_repeats(repeats) {
   $("repeats-state").textContent = unit === "ms" ? t("strip.no_positions") : repeats.length ? t("strip.found_repeats", { count: repeats.length }) : t("strip.no_repeats");
   map.setRepeats(repeats);
   const names = new Map(about.labels.map(({ id, name }) => [id, name]));
@@ -256,6 +275,9 @@ for (const link of document.querySelectorAll("[data-report]"))
   });
 
 await look();
-if (about) find_repeats();
-setInterval(() => document.hidden || look(), look_again_ms);
+setInterval(() => {
+  if (document.hidden) return;
+  look();
+  if (about) search_again();
+}, look_again_ms);
 document.documentElement.dataset.strip = "";

@@ -1,13 +1,15 @@
 // The map: a coil along, its cameras across. Everything is drawn once on a sheet wider than the window; panning moves
-// the sheet, zooming stretches it until the next one is there. So no frame draws more than one picture.
+// the sheet, zooming stretches it until the next one is there. So no frame draws more than one picture. Across, the sheet
+// has what the window shows, and is drawn anew where that changes.
 
 import { Stamps, radius, trace } from "/static/strip_marks.js";
 import { place } from "/static/strip_data.js";
 
 const axis_px = 26, gap_px = 4;
 const least_length = { mm: 50, ms: 200 };
+const least_part = 0.01; // of the map across
 const margin = 1; // of the window, on either side of it
-const reach_px = 16;
+const reach_px = 16, least_frame_px = 8;
 const retry_ms = 2000;
 const wheel_step = 1.0018;
 const steps = [1, 2, 5];
@@ -19,11 +21,12 @@ export class StripMap {
   #data = null; #repeats = [];
   #busy = false; #again = false; #drawing = 0; #settling = 0;
   #pointers = new Map(); #dragged = 0;
-  #stamps = null; #image = null;
+  #stamps = null; #image = null; #painted = null;
+  #frame = null;
 
   /** `load(query)` gives a view, or null where it can't be had now; `moved` is called when the window did, `picked` with a defect that was clicked. */
   constructor(canvas, unit, series, { load, moved, picked }) {
-    Object.assign(this, { unit, begin: 0, end: 1, coil: { begin: 0, end: 1 }, lanes: [], selected: null });
+    Object.assign(this, { unit, begin: 0, end: 1, top: 0, bottom: 1, coil: { begin: 0, end: 1 }, lanes: [], selected: null, framing: false });
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
     this.#load = load;
@@ -46,12 +49,15 @@ export class StripMap {
     else if (followed) this.show(this.begin + shift, this.end + shift);
   }
 
-  /** Show a stretch, within the coil. */
-  show(begin, end) {
+  /** Show a stretch, within the coil, and of the map across the part from `top` to `bottom`, between 0 and 1. */
+  show(begin, end, top = this.top, bottom = this.bottom) {
     const all = this.coil.end - this.coil.begin;
     const length = Math.min(Math.max(end - begin, least_length[this.unit]), all);
     this.begin = Math.min(Math.max((begin + end - length) / 2, this.coil.begin), this.coil.end - length);
     this.end = this.begin + length;
+    const part = Math.min(Math.max(bottom - top, least_part), 1);
+    this.top = Math.min(Math.max((top + bottom - part) / 2, 0), 1 - part);
+    this.bottom = this.top + part;
     this.#moved();
     this.draw();
     this.#fetchSoon();
@@ -70,12 +76,33 @@ export class StripMap {
     this.show(at - part * length, at + (1 - part) * length);
   }
 
+  /** Move across by a part of the window. */
+  panAcross(part) {
+    const by = part * (this.bottom - this.top);
+    this.show(this.begin, this.end, this.top + by, this.bottom + by);
+  }
+
+  /** Make the window `factor` times as high; its middle stays, or the defect that is picked comes there. */
+  zoomAcross(factor) {
+    const middle = this.selected ? this.#part(this.selected) : (this.top + this.bottom) / 2;
+    const half = (factor * (this.bottom - this.top)) / 2;
+    this.show(this.begin, this.end, middle - half, middle + half);
+  }
+
+  /** Let the next drag draw the rectangle to zoom to, or not. */
+  setFraming(framing) {
+    this.framing = framing;
+    this.#canvas.classList.toggle("framing", framing);
+    this.#moved();
+  }
+
   /** Show a defect in the middle, and mark it. */
   select(found) {
     this.selected = found;
-    if (found && (found.along < this.begin || found.along > this.end)) {
-      const half = (this.end - this.begin) / 2;
-      this.show(found.along - half, found.along + half);
+    if (found && !this.#isWithin(found)) {
+      const half = (this.end - this.begin) / 2, across = (this.bottom - this.top) / 2;
+      const middle = this.#part(found);
+      this.show(found.along - half, found.along + half, middle - across, middle + across);
     }
     this.draw();
   }
@@ -103,15 +130,24 @@ export class StripMap {
   visible() {
     const found = [];
     for (let row = 0; this.#data && row < this.#data.points; row++) {
-      const along = this.#data.begin + this.#data.along[row];
-      if (along >= this.begin && along <= this.end) found.push(this.#defect(row));
+      const defect = this.#defect(row);
+      if (this.#isWithin(defect)) found.push(defect);
     }
     return found.sort((one, other) => one.along - other.along);
   }
 
-  /** What was drawn last: how many points, and of how many. */
-  get drawn() {
-    return this.#data;
+  /** How many marks the window shows, and for how many defects they stand; null before the first are there. */
+  get shown() {
+    const data = this.#data, lanes = Math.max(this.lanes.length, 1);
+    if (!data) return null;
+    let points = 0, total = 0;
+    for (let row = 0; row < data.points; row++) {
+      const along = data.begin + data.along[row], part = (data.lane[row] + data.across[row]) / lanes;
+      if (along < this.begin || along > this.end || part < this.top || part > this.bottom) continue;
+      points += 1;
+      total += data.count[row];
+    }
+    return { points, total };
   }
 
   #defect(row) {
@@ -120,6 +156,16 @@ export class StripMap {
       event: data.event[row], number: data.number[row], label: data.label[row], count: data.count[row], lane: data.lane[row],
       area: data.area[row], across: data.across[row], along: data.begin + data.along[row], verdict: data.verdict[row],
     };
+  }
+
+  /** Where a defect lies across all cameras' bands, from 0 to 1. */
+  #part({ lane, across }) {
+    return (lane + across) / Math.max(this.lanes.length, 1);
+  }
+
+  #isWithin(found) {
+    const part = this.#part(found);
+    return found.along >= this.begin && found.along <= this.end && part >= this.top && part <= this.bottom;
   }
 
   #resize() {
@@ -136,9 +182,10 @@ export class StripMap {
     return this.#height - axis_px;
   }
 
+  /** Where a camera's band lies on the screen; it may reach beyond the map. */
   #lane(number) {
-    const height = this.#map_px / Math.max(this.lanes.length, 1);
-    return { top: number * height + gap_px / 2, height: height - gap_px };
+    const whole = this.#map_px / (this.bottom - this.top), height = whole / Math.max(this.lanes.length, 1);
+    return { top: number * height - this.top * whole + gap_px / 2, height: height - gap_px };
   }
 
   // ---- what is asked of the server
@@ -153,11 +200,13 @@ export class StripMap {
   #fits() {
     const data = this.#data, length = this.end - this.begin;
     if (!data || !this.#width) return !this.#width;
-    const stretched = data.length / length;
-    const room = 0.3 * length;
+    const part = this.bottom - this.top;
+    const stretched = [data.length / length, data.part / part];
+    const room = 0.3 * length, room_across = 0.3 * part;
     const left = data.begin <= Math.max(this.begin - room, this.coil.begin);
     const right = data.end >= Math.min(this.end + room, this.coil.end);
-    return left && right && stretched > 0.99 && stretched < 1.01;
+    const above = data.top <= Math.max(this.top - room_across, 0), below = data.bottom >= Math.min(this.bottom + room_across, 1);
+    return left && right && above && below && stretched.every((by) => by > 0.99 && by < 1.01);
   }
 
   async #fetch() {
@@ -170,11 +219,14 @@ export class StripMap {
     const begin = Math.max(this.begin - margin * length, this.coil.begin);
     const end = Math.min(this.end + margin * length, this.coil.end);
     const width = Math.max(Math.round(((end - begin) / length) * this.#width), 16);
+    const part = this.bottom - this.top;
+    const top = Math.max(this.top - margin * part, 0), bottom = Math.min(this.bottom + margin * part, 1);
+    const height = Math.max(Math.round(((bottom - top) / part) * this.#map_px), 16);
     this.#busy = true;
-    const data = await this.#load({ begin, end, width, height: Math.max(Math.round(this.#map_px), 16) });
+    const data = await this.#load({ begin, end, width, top, bottom, height });
     this.#busy = false;
     if (data) {
-      this.#data = Object.assign(data, { length, width });
+      this.#data = Object.assign(data, { length, width, part, top, bottom });
       this.#paint();
       this.draw();
       this.#moved();
@@ -192,6 +244,7 @@ export class StripMap {
     const scale = this.#scale, per_px = data.width / (data.end - data.begin);
     this.#sheet.width = Math.max(Math.round(data.width * scale), 1);
     this.#sheet.height = Math.max(Math.round(this.#map_px * scale), 1);
+    this.#painted = { top: this.top, bottom: this.bottom };
     const context = this.#sheet.getContext("2d");
     this.#paintPoints(context, data, per_px * scale);
     context.scale(scale, scale);
@@ -210,6 +263,7 @@ export class StripMap {
     for (let row = 0; row < data.points; row++) {
       const lane = lanes[data.lane[row]] ?? lanes[0];
       const y = (lane.top + data.across[row] * lane.height) * this.#scale;
+      if (y < 0 || y > height) continue;
       this.#stamps.set(pixels, wide, this.#series.of(data.label[row]), data.area[row], data.verdict[row] === 0, data.along[row] * per_px + reach, y + reach);
     }
     context.putImageData(this.#image, -reach, -reach);
@@ -253,6 +307,7 @@ export class StripMap {
   #drawNow() {
     const context = this.#context, data = this.#data;
     if (!this.#stamps) return;
+    if (data && (this.#painted?.top !== this.top || this.#painted.bottom !== this.bottom)) this.#paint();
     const { colours } = this.#stamps;
     context.setTransform(this.#scale, 0, 0, this.#scale, 0, 0);
     context.fillStyle = colours.bg;
@@ -262,12 +317,35 @@ export class StripMap {
       const { top, height } = this.#lane(number);
       context.fillStyle = colours.panel;
       context.fillRect((this.coil.begin - this.begin) * per_px, top, (this.coil.end - this.coil.begin) * per_px, height);
-      if (this.lanes.length > 1) label(context, lane.name, 6, top + 14, colours.muted);
+      if (this.lanes.length > 1 && top + height > 20) label(context, lane.name, 6, Math.max(top, 0) + 14, colours.muted);
     }
     if (data && this.#sheet.width > 1)
       context.drawImage(this.#sheet, (data.begin - this.begin) * per_px, 0, (data.end - data.begin) * per_px, this.#map_px);
-    this.#drawAxis(context, per_px, colours);
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, this.#width, this.#map_px);
+    context.clip();
     if (this.selected) this.#drawSelected(context, per_px, colours);
+    if (this.#frame) this.#drawFrame(context, colours);
+    context.restore();
+    context.clearRect(0, this.#map_px, this.#width, axis_px);
+    this.#drawAxis(context, per_px, colours);
+  }
+
+  #drawFrame(context, colours) {
+    const { left, top, width, height } = this.#rectangle();
+    context.strokeStyle = context.fillStyle = colours.accent;
+    context.globalAlpha = 0.2;
+    context.fillRect(left, top, width, height);
+    context.globalAlpha = 1;
+    context.lineWidth = 2;
+    context.strokeRect(left, top, width, height);
+    context.lineWidth = 1;
+  }
+
+  #rectangle() {
+    const [from_x, from_y, to_x, to_y] = this.#frame;
+    return { left: Math.min(from_x, to_x), top: Math.min(from_y, to_y), width: Math.abs(to_x - from_x), height: Math.abs(to_y - from_y) };
   }
 
   #drawAxis(context, per_px, colours) {
@@ -302,35 +380,64 @@ export class StripMap {
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      this.#pointers.set(event.pointerId, event.offsetX);
+      this.#pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
       this.#dragged = this.#pointers.size > 1 ? Infinity : 0;
+      this.#frame = (this.framing || event.shiftKey) && this.#pointers.size === 1 ? [event.offsetX, event.offsetY, event.offsetX, event.offsetY] : null;
       canvas.classList.add("held");
     });
     canvas.addEventListener("pointermove", (event) => this.#drag(event));
     canvas.addEventListener("pointerup", (event) => {
       if (this.#dragged < 5) this.#pick(event.offsetX, event.offsetY);
+      else if (this.#frame) this.#showFrame();
     });
     for (const name of ["pointerup", "pointercancel"])
       canvas.addEventListener(name, (event) => {
         this.#pointers.delete(event.pointerId);
+        this.#frame = null;
         canvas.classList.toggle("held", this.#pointers.size > 0);
+        this.draw();
       });
     canvas.addEventListener("dblclick", (event) => this.zoom(0.25, event.offsetX / this.#width));
+    canvas.addEventListener("keydown", (event) => {
+      const by = { ArrowUp: -0.25, ArrowDown: 0.25 }[event.key];
+      if (!by || this.bottom - this.top === 1) return; // then the page scrolls
+      event.preventDefault();
+      this.panAcross(by);
+    });
   }
 
-  /** Pan with one finger or the mouse, zoom with two. */
+  /** Pan with one finger or the mouse, zoom with two, or draw a rectangle. */
   #drag(event) {
     const before = this.#pointers.get(event.pointerId);
     if (before === undefined) return;
-    const others = [...this.#pointers].filter(([id]) => id !== event.pointerId).map(([, x]) => x);
-    this.#pointers.set(event.pointerId, event.offsetX);
+    const others = [...this.#pointers].filter(([id]) => id !== event.pointerId).map(([, [x]]) => x);
+    const [x, y] = [event.offsetX, event.offsetY], [was_x, was_y] = before;
+    this.#pointers.set(event.pointerId, [x, y]);
     if (others.length === 1) {
-      const [was, is] = [before, event.offsetX].map((x) => Math.max(Math.abs(x - others[0]), 10));
+      const [was, is] = [was_x, x].map((at) => Math.max(Math.abs(at - others[0]), 10));
       this.zoom(was / is, others[0] / this.#width);
     } else if (!others.length) {
-      this.#dragged += Math.abs(event.offsetX - before);
-      this.pan((before - event.offsetX) / this.#width);
+      this.#dragged += Math.abs(x - was_x) + Math.abs(y - was_y);
+      if (this.#frame) this.#frame.splice(2, 2, x, y);
+      else this.#panBy((was_x - x) / this.#width, (was_y - y) / this.#map_px);
+      this.draw();
     }
+  }
+
+  #panBy(along, across) {
+    const length = along * (this.end - this.begin), part = across * (this.bottom - this.top);
+    this.show(this.begin + length, this.end + length, this.top + part, this.bottom + part);
+  }
+
+  /** Zoom to the rectangle that was drawn; a flat one along alone, a narrow one across alone. */
+  #showFrame() {
+    const { left, top, width, height } = this.#rectangle();
+    const along = (px) => this.begin + (px / this.#width) * (this.end - this.begin);
+    const across = (px) => this.top + (px / this.#map_px) * (this.bottom - this.top);
+    const stretch = width < least_frame_px ? [this.begin, this.end] : [along(left), along(left + width)];
+    const part = height < least_frame_px ? [this.top, this.bottom] : [across(top), across(top + height)];
+    this.setFraming(false);
+    this.show(...stretch, ...part);
   }
 
   #pick(x, y) {

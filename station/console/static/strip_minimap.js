@@ -14,8 +14,9 @@ export class Minimap {
     const go = (event) => {
       if (!event.buttons) return;
       const at = map.coil.begin + (event.offsetX / canvas.clientWidth) * (map.coil.end - map.coil.begin);
-      const half = (map.end - map.begin) / 2;
-      map.show(at - half, at + half);
+      const half = (map.end - map.begin) / 2, half_across = (map.bottom - map.top) / 2;
+      const across = event.offsetY / canvas.clientHeight;
+      map.show(at - half, at + half, across - half_across, across + half_across);
     };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -70,7 +71,7 @@ export class Minimap {
 
   #drawNow() {
     if (!this.#sheet) return;
-    const context = this.#canvas.getContext("2d"), { width, height } = this.#canvas, { begin, end, coil } = this.#map;
+    const context = this.#canvas.getContext("2d"), { width, height } = this.#canvas, { begin, end, top, bottom, coil } = this.#map;
     context.drawImage(this.#sheet, 0, 0);
     const per_px = width / (coil.end - coil.begin);
     const [left, right] = [(begin - coil.begin) * per_px, (end - coil.begin) * per_px];
@@ -79,9 +80,11 @@ export class Minimap {
     context.fillStyle = colour.bg;
     context.fillRect(0, 0, left, height);
     context.fillRect(right, 0, width - right, height);
+    context.fillRect(left, 0, right - left, top * height);
+    context.fillRect(left, bottom * height, right - left, (1 - bottom) * height);
     context.globalAlpha = 1;
     context.strokeStyle = colour.accent;
     context.lineWidth = 2;
-    context.strokeRect(left + 1, 1, Math.max(right - left - 2, 3), height - 2);
+    context.strokeRect(left + 1, top * height + 1, Math.max(right - left - 2, 3), Math.max((bottom - top) * height - 2, 3));
   }
 }

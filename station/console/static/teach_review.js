@@ -1,5 +1,5 @@
 // The review: one picture after the other, each decided by a key. Pictures to come are loaded ahead.
-import { keys, t } from "/static/base.js";
+import { keys, moment, t } from "/static/base.js";
 import { newId, Outbox } from "/static/teach_outbox.js";
 import { Viewer } from "/static/teach_viewer.js";
 
@@ -48,6 +48,11 @@ function refused(body, line) {
 
 // ---- showing
 
+/** Return a class as people read it. */
+function called(label) {
+  return label === "unknown" ? t("base.unknown") : label || t("teach.whole_picture");
+}
+
 function show() {
   const item = current();
   Object.assign(state, { drawing: false, drawn: [] });
@@ -71,14 +76,15 @@ function note(key) {
 function tell() {
   const item = current();
   note(state.drawing ? "teach.drawing" : "");
-  find("said").textContent = item ? item.label || t("teach.whole_picture") : "";
+  find("said").textContent = item ? called(item.label) : "";
   if (!item) return find("facts").replaceChildren();
   const sure = item.box ? ` ${(100 * item.confidence).toFixed(0)} %` : "";
   const why = document.createElement("small");
-  why.textContent = `${sure} · ${t(`teach.reason_${item.reason}`)}`;
+  const reason = item.label === item.reason ? "" : ` · ${t(`teach.reason_${item.reason}`)}`;
+  why.textContent = `${sure}${reason}`;
   find("said").append(why);
   const { camera, coil, verdict, event, when } = item.facts;
-  const words = [camera, coil, verdict && t(`base.${verdict}`), event && `#${event}`, when.replace("T", " ")];
+  const words = [camera, coil, verdict && t(`base.${verdict}`), event && `#${event}`, when && moment(when)];
   find("facts").textContent = words.filter(Boolean).join(" · ");
   for (const button of find("classes").children)
     button.toggleAttribute("aria-current", button.dataset.label === item.label);
@@ -114,7 +120,9 @@ function figures() {
   find("last").replaceChildren(
     ...state.mine.slice(0, 6).map((one) => {
       const line = document.createElement("li");
-      line.textContent = `${one.was || t("teach.whole_picture")} → ${one.label || t(`teach.did_${one.did}`)}`;
+      const is = one.did === "label" ? called(one.label) : t(`teach.did_${one.did}`);
+      line.className = "chip";
+      line.textContent = one.did === "label" && one.was === one.label ? `✔ ${is}` : `${called(one.was)} → ${is}`;
       return line;
     }),
   );
@@ -122,6 +130,7 @@ function figures() {
 
 function chips() {
   const names = ["sent", "unknown", "shadow", "doubtful", "empty", "rejected", "audit"];
+  find("only").hidden = !names.some((name) => state.waiting[name] || state.reasons.has(name));
   find("reasons").replaceChildren(
     ...names.filter((name) => state.waiting[name] || state.reasons.has(name)).map((name) => {
       const button = Object.assign(document.createElement("button"), { type: "button" });

@@ -1,5 +1,5 @@
 // Data sets, trainings and the live model: what there is, asked for again each second while the page is seen.
-import { send, t } from "/static/base.js";
+import { moment, send, t } from "/static/base.js";
 import { shape } from "/static/teach_viewer.js";
 
 const every_ms = 1000;
@@ -53,24 +53,35 @@ function show() {
   drawn = now;
   const total = Object.values(state.counts).reduce((sum, count) => sum + count, 0);
   const classes = Object.entries(state.counts).map(([label, count]) => element("span", `${label} ${count}`, { class: "chip" }));
-  find("counts").replaceChildren(t("teach.reviewed", { count: total }), " ", ...classes);
+  find("counts").replaceChildren(total ? t("teach.reviewed", { count: total }) : t("teach.review_first"), " ", ...classes);
+  find("make").disabled = !total;
   find("sets").replaceChildren(...state.sets.map(setLine));
   const chosen = find("set").value;
   find("set").replaceChildren(...state.sets.map((set) => element("option", words(set), { value: set.id })));
   if (state.sets.some(({ id }) => id === chosen)) find("set").value = chosen;
+  find("no-set").hidden = state.sets.length > 0;
+  find("begin").querySelector("button").disabled = state.sets.length === 0;
   showModel(state.model);
   const focused = document.activeElement?.dataset?.does;
-  find("trainings").replaceChildren(...(state.trainings.length ? state.trainings.map(training) : [element("p", t("teach.none_yet"))]));
+  find("trainings").replaceChildren(...(state.trainings.length ? state.trainings.map(training) : [element("p", t("teach.none_trained"))]));
   if (focused) document.querySelector(`[data-does="${CSS.escape(focused)}"]`)?.focus();
+}
+
+/** Return when a set or a training was made, which its id says. */
+function dated(id) {
+  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)/.exec(id) ?? [];
+  if (!parts.length) return id;
+  const [year, month, day, ...clock] = parts;
+  return moment(`${year}-${month}-${day}T${clock.join(":")}Z`);
 }
 
 function words(set) {
   const total = Object.values(set.classes).reduce((sum, count) => sum + count, 0);
-  return `${set.id} · ${t("teach.set_words", { pictures: total, classes: Object.keys(set.classes).length })}`;
+  return `${dated(set.id)} · ${t("teach.set_words", { pictures: total, classes: Object.keys(set.classes).length })}`;
 }
 
 function setLine(set) {
-  const line = element("li", `${words(set)} · ${set.by} `);
+  const line = element("li", `${words(set)} · ${set.by} `, { title: set.id });
   line.append(link(t("teach.zip"), set.zip), " ", button(t("teach.delete"), "", () => run(`/teach/sets/${set.id}/delete`, {}, t("teach.delete_sure"))));
   if (set.by_frame) line.append(element("p", t("teach.by_frame"), { class: "hint" }));
   for (const why of set.left_out) line.append(element("p", why, { class: "hint" }));
@@ -78,6 +89,7 @@ function setLine(set) {
 }
 
 function showModel(model) {
+  find("rollback").disabled = Boolean(model.error) || !model.previous || model.stage !== "idle";
   if (model.error) return find("model").replaceChildren(element("p", model.error, { class: "fault" }));
   const facts = [element("p", model.live), element("p", t("teach.previous", { model: model.previous ?? "–" }), { class: "hint" })];
   if (model.stage !== "idle") {
@@ -94,17 +106,16 @@ function showModel(model) {
     facts.push(element("p", t(`teach.outcome_${model.outcome}`), { class: kind, id: "outcome" }), element("p", model.report, { class: "hint" }));
   }
   find("model").replaceChildren(...facts);
-  find("rollback").disabled = !model.previous || model.stage !== "idle";
 }
 
 function training(one) {
   const { job } = one;
-  const made = element("article", "", { class: "training", id: `training-${job.id}`, "data-state": one.state });
+  const card = element("article", "", { class: "training", id: `training-${job.id}`, "data-state": one.state });
   const told = element("div");
   const step = one.state === "running" ? `: ${t(`teach.step_${one.step}`)}` : "";
   told.append(
-    element("h3", `${job.id} · ${t(`teach.state_${one.state}`)}${step}`),
-    element("p", t("teach.training_words", { set: job.set, recipe: t(`teach.recipe_${job.recipe_name}`), by: job.by }), { class: "hint" }),
+    element("h3", `${dated(job.id)} · ${t(`teach.state_${one.state}`)}${step}`, { title: job.id }),
+    element("p", t("teach.training_words", { set: dated(job.set), recipe: t(`teach.recipe_${job.recipe_name}`), by: job.by }), { class: "hint" }),
   );
   if (one.state === "running")
     told.append(element("progress", "", { max: one.epochs || 1, value: one.curve.length, "aria-label": t("teach.step_fitting") }));
@@ -114,8 +125,8 @@ function training(one) {
   const row = element("p", "", { class: "row" });
   row.append(...buttons(one));
   told.append(row);
-  made.append(told, curve(one.curve));
-  return made;
+  card.append(told, curve(one.curve));
+  return card;
 }
 
 function figures(one) {

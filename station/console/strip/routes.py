@@ -157,8 +157,9 @@ def view_coil(request: Request, person: _Viewer, coil: _Coil, view: Annotated[Vi
 
 @router.get("/coils/{id}/repeats")
 def repeats_of(request: Request, person: _Viewer, coil: _Coil) -> Response:
-    """Return what comes again with every turn of a roll; it may take seconds."""
-    return _json(_strip(request).repeats(coil))
+    """Return what comes again with every turn of a roll, and up to which event; it may take seconds."""
+    searched = _strip(request).repeats(coil)
+    return _json({"found": searched.found, "last_event": searched.last_event})
 
 
 @router.get("/coils/{id}/pareto")

@@ -2,8 +2,10 @@
 
 import shutil
 import tempfile
+import time
 from collections import OrderedDict
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -17,18 +19,29 @@ from station.console.strip.follower import Follower
 from station.console.strip.repeats import Found, make_tasks, search
 from station.console.strip.tables import TABLES
 from station.console.web import Console
-from station.worker import Worker
 
-__all__ = ["Report", "Strip"]
+__all__ = ["Report", "Searched", "Strip"]
 
 Report = Literal["html", "csv", "json"]
 
 _Value = TypeVar("_Value")
 
 _MOST_SEARCHES, _MOST_REPORTS = 16, 2
+_SEARCH_AGAIN_S, _SEARCH_PART = 30.0, 0.05
+"""A coil that runs is searched again after so long at least, and for so small a part of the time."""
 _WORK = "strip-report-"
 _EARLIER, _LATER = 200, 1000
 """So many messages before and after a coil's tell how it began and that it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What comes again on a coil, as it was up to an event."""
+
+    found: list[Found]
+    last_event: int
+    until_s: float
+    """Of the monotonic clock: as long it serves, although the coil goes on."""
 
 
 class Strip:
@@ -39,7 +52,7 @@ class Strip:
         self.columns = ColumnCache(console.database)
         self._console = console
         self._errands = Errands()
-        self._repeats = _Recent[list[Found]](_MOST_SEARCHES)
+        self._searches = _Recent[Searched](_MOST_SEARCHES)
         self._reports = _Recent[dict[Report, bytes]](_MOST_REPORTS)
         self._running = ExitStack()
 
@@ -48,7 +61,8 @@ class Strip:
         for left in self._console.folder.glob(f"{_WORK}*"):  # by a console that was killed
             shutil.rmtree(left, ignore_errors=True)
         with ExitStack() as starting:
-            self._reader = starting.enter_context(Worker("strip", self._follower.run, self._follower.stop))
+            workers = self._console.workers
+            starting.enter_context(workers.thread("strip", self._follower.run, self._follower.stop))
             starting.enter_context(self._errands)
             self._running = starting.pop_all()
         return self
@@ -61,20 +75,29 @@ class Strip:
     @property
     def trouble(self) -> str:
         """Why nothing new comes in, in one line; empty while it does."""
-        return self._follower.trouble if self._reader.alive else f"its reader has ended: {self._reader.failure}"
+        return self._follower.trouble
 
-    def repeats(self, coil: CoilFigures) -> list[Found]:
-        """Return what comes again on a coil with positions. Raises `StationError` where that can't be told now."""
+    def repeats(self, coil: CoilFigures) -> Searched:
+        """Return what comes again on a coil with positions; of one that runs, as it was some time ago.
+
+        Raises `StationError` where that can't be told now.
+        """
+        begun_s = time.monotonic()
         if coil.unit != "mm":
-            return []
+            return Searched([], coil.last_event, begun_s)
+        last = self._searches.newest(coil.id)
+        if last is not None and begun_s < last.until_s:
+            return last
         columns = self.columns.of(coil.id)
-        known = self._repeats.find(coil.id, columns.last_event)
-        if known is not None:
-            return known
+        same = self._searches.find(coil.id, columns.last_event)
+        if same is not None:
+            return replace(same, last_event=coil.last_event)
         with self._console.database.read() as db:
             ways = read_ways(db, [coil.id]).get(coil.id, [])
         found = search(self._errands, make_tasks(columns, ways, self._console.config))
-        return self._repeats.keep(coil.id, columns.last_event, found)
+        ended_s = time.monotonic()
+        until_s = ended_s + max(_SEARCH_AGAIN_S, (ended_s - begun_s) / _SEARCH_PART)
+        return self._searches.keep(coil.id, columns.last_event, Searched(found, coil.last_event, until_s))
 
     def report(self, coil: CoilFigures, kind: Report) -> bytes:
         """Return a file of the coil's report, as `station report` makes it. Raises `StationError` where it does not."""
@@ -97,20 +120,29 @@ class Strip:
 
 
 class _Recent(Generic[_Value]):
-    """What was made last of coils, each as it was up to an event."""
+    """What was made last of each of some coils, and up to which event."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[int, int], _Value] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[int, _Value]] = OrderedDict()
 
     def find(self, coil: int, event: int) -> _Value | None:
+        """Return what was made up to that very event."""
         with self._lock:
-            return self._kept.get((coil, event))
+            kept = self._kept.get(coil)
+        return kept[1] if kept is not None and kept[0] == event else None
+
+    def newest(self, coil: int) -> _Value | None:
+        """Return what was made last."""
+        with self._lock:
+            kept = self._kept.get(coil)
+        return None if kept is None else kept[1]
 
     def keep(self, coil: int, event: int, value: _Value) -> _Value:
         with self._lock:
-            self._kept[coil, event] = value
+            self._kept[coil] = (event, value)
+            self._kept.move_to_end(coil)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return value

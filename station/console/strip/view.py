@@ -40,7 +40,7 @@ class Thinned:
     rows: NDArray[np.int64]
     counts: NDArray[np.int64]
     total: int
-    """Defects that fit and lie in the stretch."""
+    """Defects that fit and lie in the stretch, and in the part across."""
 
 
 def thin(columns: Columns, view: View, lanes: Sequence[Lane], most: int = MOST_POINTS) -> Thinned:
@@ -49,6 +49,9 @@ def thin(columns: Columns, view: View, lanes: Sequence[Lane], most: int = MOST_P
     fits = view.fits(columns)
     fits[:low] = fits[high:] = False
     rows = columns.by_area[fits[columns.by_area]]
+    if view.bottom - view.top < 1:
+        place = _place(columns, rows, lanes)
+        rows = rows[(place >= view.top) & (place <= view.bottom)]
     counts = np.ones(len(rows), np.int64)
     total = len(rows)
     cell_px = _CELL_PX
@@ -102,13 +105,13 @@ def _thin_to(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keep the last of `rows` of each class in each cell, and add up what it stands for."""
     cell = _cell_length(view, cell_px)
-    across_cells = max(view.height // cell_px, 1)
+    across_cells = max(round(view.height / (view.bottom - view.top)) // cell_px, 1)
     column = np.floor(columns.along[rows] / cell).astype(np.int64)
     column -= column.min()
-    lane = _lane_of(columns, rows, lanes)
-    across = (lane + _across(columns, rows, lanes, lane)) * (across_cells / max(len(lanes), 1))
+    across = (_place(columns, rows, lanes) * across_cells).astype(np.int64)
+    across -= across.min()
     label, frequency = _frequency(columns.label[rows], counts)
-    key = (column * (across_cells + 1) + across.astype(np.int64)) * len(frequency) + label
+    key = (column * (int(across.max()) + 1) + across) * len(frequency) + label
     cells = int(key.max()) + 1
     if cells > _MOST_CELLS:
         return _thin_sparse(key, rows, counts)
@@ -153,6 +156,13 @@ def _lane_of(columns: Columns, rows: NDArray[np.int64], lanes: Sequence[Lane]) -
         if lane.camera < len(lane_of):
             lane_of[lane.camera] = number
     return lane_of[cameras]
+
+
+def _place(columns: Columns, rows: NDArray[np.int64], lanes: Sequence[Lane]) -> NDArray[np.float64]:
+    """Return where defects lie across all lanes, one below the other, from 0 to 1."""
+    lane = _lane_of(columns, rows, lanes)
+    place: NDArray[np.float64] = (lane + _across(columns, rows, lanes, lane)) / max(len(lanes), 1)
+    return place
 
 
 def _across(

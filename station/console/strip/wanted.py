@@ -1,6 +1,6 @@
 """Which defects are asked for: what a page's filters say, as it comes with a request. Pure."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ __all__ = ["View", "Wanted"]
 
 _Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Place = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+_Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Area = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_LEAST_PART: Final = 0.001
 
 
 class Wanted(BaseModel):
@@ -59,10 +61,13 @@ class Wanted(BaseModel):
 
 
 class View(Wanted):
-    """A stretch of a coil on so many pixels."""
+    """A stretch of a coil, and a part of the map across it, on so many pixels."""
 
     begin: _Place
     end: _Place
+    top: _Part = 0.0
+    bottom: _Part = 1.0
+    """Parts of all cameras' bands, one below the other."""
     width: Annotated[int, Field(ge=16, le=16384)] = 1200
     height: Annotated[int, Field(ge=16, le=4096)] = 400
 
@@ -70,4 +75,6 @@ class View(Wanted):
     def _has_a_length(self) -> "View":
         if self.end <= self.begin:
             raise ValueError("end must lie behind begin")
+        if self.bottom - self.top < _LEAST_PART:
+            raise ValueError(f"bottom must lie {_LEAST_PART} below top at least")
         return self

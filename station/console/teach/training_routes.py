@@ -15,7 +15,7 @@ from station.console.teach.review_routes import teach_of
 from station.console.teach.sets import GROUP_PATTERN, DataSet
 from station.console.teach.teach import Teach
 from station.console.teach.trainings import Progress
-from station.console.web import Person, Role, console_of, page, require
+from station.console.web import Person, Role, console_of, control_of, page, require
 from station.control_protocol import ModelRequest, ModelStatus, Rollback, Status, Swap, ask
 
 __all__ = ["router"]
@@ -190,7 +190,7 @@ def _model(request: Request) -> dict[str, Any]:
 
 
 def _ask(request: Request, wanted: ModelRequest) -> ModelStatus:
-    endpoint, keys = console_of(request).control
+    endpoint, keys = control_of(request)
     return ask(endpoint, wanted, _ASK_S, keys)
 
 
