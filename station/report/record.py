@@ -50,6 +50,8 @@ class CameraRecord:
         self.here = False
         """The last frame with a position was of this coil."""
         self.away = False
+        self.gone = False
+        """It has shown the coil, and shows another one now or has come to its end."""
         self._coil = coil
         self._told: list[Span] = []
         self._coverage = Coverage(reach_mm)
@@ -62,6 +64,7 @@ class CameraRecord:
         self._coverage.begin_run()
         self.away = False
         if self.here:
+            self.gone = False
             self._told = [replace(span, ends_coil=False) for span in self._told]
             self._names = {self._coil, ""}
             self._bridge.begin_run()
@@ -76,7 +79,8 @@ class CameraRecord:
         """Note a frame; frames without a position belong to the coil of the one before. Return whether it was noted."""
         self.spans += [span for span in self._coverage.take(event) if span.coil == self._coil]
         if event.position is not None:
-            self.here = event.position.coil == self._coil
+            was_here, self.here = self.here, event.position.coil == self._coil
+            self.gone = not self.here and (self.gone or was_here)
         if self.here:
             self._count(event)
         return self.here
@@ -85,6 +89,7 @@ class CameraRecord:
         """Note a state of the camera, and its outage where that was in this coil."""
         self._coverage.note_state(event)
         self.away = event.state in ("offline", "ended")
+        self.gone |= self.here and event.state == "ended"
         if event.outage is not None and self.here:
             self.outages.append(event)
 
@@ -185,8 +190,9 @@ class CoilRecord:
 
     @property
     def ended(self) -> bool:
-        """Whether every camera shows another coil by now, or is away."""
-        return self.begun and not any(camera.here and not camera.away for camera in self.cameras.values())
+        """Whether a camera shows another coil by now, and no other one that can be heard still shows this one."""
+        cameras = self.cameras.values()
+        return any(camera.gone for camera in cameras) and not any(camera.here and not camera.away for camera in cameras)
 
     def _camera(self, name: str) -> CameraRecord:
         if name not in self.cameras:

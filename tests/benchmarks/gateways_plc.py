@@ -6,11 +6,12 @@
 
 `latency`: a stub publishes results, a gateway with the real ordered client carries them, a PLC in a process of its own
 holds the memory; measured is until the gateway's last write of the result has been answered (of a server: stands in its
-registers), on one clock, and of that the share of the driver's writes. Beside it the floor of one request: a read of
-the control words through the library, and the same bytes through a bare socket. `reconnect`: sessions one after the
-other, the gateway's and the peer's, with threads, open files and memory after it. `kills`: the PLC dies by SIGKILL, at
-random moments, under a gateway that carries three results for each of its lives; raises unless it took each once and in
-order. Prints one line of JSON for each kind.
+registers), on one clock, and of that the share of the driver's writes, which are two requests of a client. Beside it
+the floor of one request: a read of the control words and a write of a result through the library, that write after a
+rest of both sides as between two results (`rested`), and that read through a bare socket. `reconnect`: sessions one
+after the other, the gateway's and the peer's, with threads, open files and memory after it. `kills`: the PLC dies by
+SIGKILL, at random moments, under a gateway that carries three results for each of its lives; raises unless it took each
+once and in order. Prints one line of JSON for each kind.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from tests.system.test_plc import Plc
 
 CONFIG = Config.model_validate({"camera": [{"name": "top", "type": "simulated"}]})
 KINDS = ("modbus", "s7", "server")
+REST_S = 0.01
 KEY_AT = OUTPUT.words + HEAD.places["head_inspection"]
 
 Settings = ModbusConfig | S7Config
@@ -135,8 +137,10 @@ def latency(kind: str, results: int) -> dict[str, Any]:
                 if number % 100 == 0:
                     double.beat()
                 published_s[number] = time.perf_counter()
+                journal.keep(*message)
                 double.say(*message)
-                came.wait(5)
+                if not came.wait(1):  # the client did not listen yet, and reads it when it hears how far they go
+                    wait_until_carried(double, came.is_set)
                 while tally.carried < number:  # the PLC's own cycle is not measured
                     time.sleep(0.002)
     figures = {**percentiles("", took_ms), **percentiles("driver_", driver_ms)}
@@ -148,7 +152,9 @@ def request_floor(settings: Settings, opening: Opening, times: int = 1000) -> di
     words = [0] * RESULT.words
     with opening() as memory:
         figures = percentiles("read_", [timed(memory.read_control) for _ in range(times)])
-        figures |= percentiles("write_", [timed(lambda: memory.write_status(KEY_AT, words)) for _ in range(times)])
+        write = partial(memory.write_status, KEY_AT, words)
+        figures |= percentiles("write_", [timed(write) for _ in range(times)])
+        figures |= percentiles("rested_write_", [rested(write) for _ in range(times // 4)])
     host, port = settings.host, settings.port
     with socket.create_connection((host, port)) as bare:
         bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -164,6 +170,11 @@ def timed(call: Callable[[], object]) -> float:
     begun_s = time.perf_counter()
     call()
     return (time.perf_counter() - begun_s) * 1e3
+
+
+def rested(call: Callable[[], object]) -> float:
+    time.sleep(REST_S)
+    return timed(call)
 
 
 def ask(bare: socket.socket, request: bytes) -> bytes:

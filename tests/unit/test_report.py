@@ -237,6 +237,21 @@ def test_an_outage_is_listed_and_covered() -> None:
     assert [(outage.seconds, outage.mm) for outage in top.outages] == [(2.0, 800.0)]
 
 
+def test_a_coil_ends_with_another_one_or_with_the_pictures_and_not_in_an_outage() -> None:
+    talk = Talk()
+    talk.frame(0)
+    talk.state("offline")
+    assert not record_of(talk).ended
+    talk.state("online", Outage(2.0, 800.0))
+    talk.frame(1000)
+    assert not record_of(talk).ended
+    talk.frame(0, camera="below")
+    talk.state("ended")
+    assert not record_of(talk).ended, "the other camera still shows it"
+    talk.frame(0, coil="B", camera="below")
+    assert record_of(talk).ended
+
+
 def test_only_the_last_run_of_a_coil_is_reported() -> None:
     first, second = Talk(), Talk(Origin("line", "another", "model", "config"))
     for talk, frames in ((first, 3), (second, 5)):

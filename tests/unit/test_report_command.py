@@ -47,7 +47,7 @@ def test_a_part_of_the_journal_is_enough(tmp_path: Path) -> None:
     made = make_report(tmp_path, journal, first=3, last=110)
     assert made["cameras"]["top"]["frames"] == 98  # type: ignore[index]
     assert made["length_mm"] == 32.0 * 101
-    assert len(journal.asked) < 20
+    assert journal.asked[0].start == 3  # type: ignore[union-attr]
 
 
 def test_one_source_is_named(tmp_path: Path) -> None:
