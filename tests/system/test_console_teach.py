@@ -13,6 +13,7 @@ import pytest
 
 from station.archive.index import open_index
 from station.archive.reconcile import reconcile
+from station.config_file import load
 from station.console.database import Database
 from station.console.people import Role
 from station.console.teach.decisions import Decided, Decisions
@@ -247,8 +248,9 @@ def test_from_reviewed_pictures_to_a_model_in_the_line_and_back(browser: "Browse
             page.get_by_role("button", name="Send to shadow and swap").click()
             page.wait_for_selector("#outcome", timeout=120_000)
             shot(page, "teach-swapped")
-            assert page.locator("#outcome").inner_text() == "The new model was kept"
+            assert page.locator("#outcome").inner_text() == "The line has this model now"
             assert page.locator("#model p").first.inner_text().startswith("reviewed-")
+            _keep(site, page)
             page.click("#rollback")
             page.wait_for_selector("#model:has-text('rolled back by hand')", timeout=60_000)
             assert page.locator("#model p").first.inner_text() == before
@@ -276,6 +278,19 @@ def _check_set(site: Site, page: "Page") -> None:
     command = [sys.executable, "-m", "station", "train", "data", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def _keep(site: Site, page: "Page") -> None:
+    """Have the next start load the new model, see that it can't be deleted, and come back."""
+    page.click("#keep")
+    page.wait_for_selector("#diff .plus:has-text('model')")
+    shot(page, "teach-keep")
+    page.click("#apply")
+    page.wait_for_selector("#reviewed[data-outcome=restart]")
+    (model,) = (site.folder / "console" / "teach" / "trainings").glob("*/run/model.onnx")
+    assert load(site.folder / "config.toml").engine.model_dump()["model"] == model
+    opened(page, site.url + "teach/train")
+    assert page.locator("#keep").is_hidden()
 
 
 def _look_at_report(page: "Page") -> None:

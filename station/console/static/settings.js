@@ -1,5 +1,6 @@
 // The tables of config.toml as forms, and its text: what is changed in either is checked, compared and applied.
 import { keys, send, t } from "/static/base.js";
+import { proposed } from "/static/settings_proposal.js";
 import { review } from "/static/settings_review.js";
 
 const base = document.getElementById("settings").dataset.base;
@@ -95,4 +96,10 @@ onlyChanged.addEventListener("change", filter);
 asText.addEventListener("click", showText);
 document.getElementById("review").addEventListener("click", reviewAll);
 keys({ "/": [t("settings.find"), () => find.focus()], r: [t("settings.review"), reviewAll] });
+const changes = proposed().filter(([id]) => before.has(id));
+for (const [id, value] of changes) {
+  document.getElementById(id).value = value;
+  document.getElementById(id).dispatchEvent(new Event("input"));
+}
+if (changes.length) reviewAll();
 document.documentElement.dataset.settings = "ready";

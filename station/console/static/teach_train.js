@@ -1,5 +1,6 @@
 // Data sets, trainings and the live model: what there is, asked for again each second while the page is seen.
 import { moment, send, t } from "/static/base.js";
+import { propose } from "/static/settings_proposal.js";
 import { shape } from "/static/teach_viewer.js";
 
 const every_ms = 1000;
@@ -62,6 +63,7 @@ function show() {
   find("no-set").hidden = state.sets.length > 0;
   find("begin").querySelector("button").disabled = state.sets.length === 0;
   showModel(state.model);
+  find("keep").hidden = !Object.keys(state.keeping).length;
   const focused = document.activeElement?.dataset?.does;
   find("trainings").replaceChildren(...(state.trainings.length ? state.trainings.map(training) : [element("p", t("teach.none_trained"))]));
   if (focused) document.querySelector(`[data-does="${CSS.escape(focused)}"]`)?.focus();
@@ -188,6 +190,7 @@ function curve(rows) {
 
 find("make").addEventListener("click", () => run("/teach/sets", {}));
 find("rollback").addEventListener("click", () => run("/teach/rollback", {}, t("teach.rollback_sure")));
+find("keep").addEventListener("click", () => propose(state.keeping));
 find("begin").addEventListener("submit", (event) => {
   event.preventDefault();
   run("/teach/trainings", { set: find("set").value, recipe: find("recipe").value, base: find("base")?.checked ?? false });

@@ -1,6 +1,7 @@
 """What the review and the trainings of a console stand on, for as long as it runs."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from engines.model import UNKNOWN
 from shadowline.errors import StationError
 from station.archive.export import NOT_A_DEFECT
+from station.config import Config
+from station.config_file import load
 from station.console.teach.cutting import cut_out
 from station.console.teach.decisions import Decided, Decisions, Did
 from station.console.teach.item import Box
@@ -68,11 +71,30 @@ class Teach:
         beat = self.console.feed.state().heartbeat
         if beat is None or not beat.engine.sha256:
             return "", None
-        files = [model_file(self.console.config.engine), *self.trainings.models()]
+        files = [*_models_of(self.console.config), *self.trainings.models()]
         wanted = beat.engine.sha256[:12]
-        there = (file for file in files if file is not None and file.is_file())
+        there = (file for file in files if file.is_file())
         found = (file for file in there if _sha256(file, file.stat().st_mtime_ns).startswith(wanted))
         return beat.origin.model, next(found, None)
+
+    def kept_models(self) -> list[Path]:
+        """Return the model files that the configuration names by now. Raises `ConfigError` where it is none."""
+        return _models_of(load(self.console.config_file))
+
+    def keeping(self) -> dict[str, str]:
+        """Return what the configuration must say so that a restart of the station loads a live model of a training.
+
+        It is a key, by its place as JSON, and its value; nothing where it says so already. Raises `ConfigError` where
+        the configuration is none.
+        """
+        live = self.live_model()[1]
+        if live not in self.trainings.models() or live in self.kept_models():
+            return {}
+        beat, recipes = self.console.feed.state().heartbeat, load(self.console.config_file).recipe
+        name = beat.origin.recipe if beat else ""
+        own = name in recipes and recipes[name].model is not None
+        place = ("recipe", name, "model") if own else ("engine", "model")
+        return {json.dumps(place, separators=(",", ":")): str(live)}
 
 
 @contextmanager
@@ -92,6 +114,12 @@ def open_teach(console: Console) -> Iterator[Teach]:
         yield Teach(console, decisions, queue, Sets(folder / "sets"), trainings)
     except OSError as fault:
         raise StationError(f"{folder}: can't be used: {fault.strerror}") from None
+
+
+def _models_of(config: Config) -> list[Path]:
+    """Return the model files that a configuration names: that of its plain tables, and those of recipes."""
+    named = [model_file(config.engine), *(recipe.model for recipe in config.recipe.values())]
+    return [file for file in named if file is not None]
 
 
 @lru_cache(maxsize=256)

@@ -163,10 +163,12 @@ def _job(teach: Teach, chosen: DataSet, body: _TrainingBody, person: Person) -> 
 
 
 def _refuse_used(teach: Teach, number: str) -> None:
-    """Raise `StationError` where the live model is this training's."""
-    live = teach.live_model()[1]
-    if live is not None and str(live) == teach.trainings.find(number).model:
+    """Raise `StationError` where the live model is this training's, or the one of the next start."""
+    model = teach.trainings.find(number).model
+    if str(teach.live_model()[1]) == model:
         raise StationError("the station runs this training's model: swap in another one first")
+    if model in map(str, teach.kept_models()):
+        raise StationError("the configuration names this training's model: name another one in Settings first")
 
 
 def _known(request: Request, teach: Teach) -> dict[str, Any]:
@@ -176,6 +178,7 @@ def _known(request: Request, teach: Teach) -> dict[str, Any]:
         "sets": [_set(one) for one in teach.sets.all()],
         "trainings": [_training(one) for one in teach.trainings.all()],
         "model": _model(request),
+        "keeping": _keeping(teach),
         "has_base": config.base_data is not None,
         "has_recipe": config.recipe is not None,
     }
@@ -187,6 +190,14 @@ def _model(request: Request) -> dict[str, Any]:
         return _plain(_ask(request, Status()))
     except StationError as fault:
         return {"error": str(fault)}
+
+
+def _keeping(teach: Teach) -> dict[str, str]:
+    """Return what is to be written into the configuration to keep the live model over restarts."""
+    try:
+        return teach.keeping()
+    except ConfigError:  # Settings tells why it is none
+        return {}
 
 
 def _ask(request: Request, wanted: ModelRequest) -> ModelStatus:
