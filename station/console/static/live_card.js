@@ -132,7 +132,7 @@ async function load(url) {
 }
 
 function named(label, confidence) {
-  return `${label} ${Math.round(confidence * 100)} %`;
+  return label === "unknown" ? t("base.unknown") : `${label} ${Math.round(confidence * 100)} %`;
 }
 
 /** Name the first regions, and say how many more there are. */
