@@ -76,6 +76,14 @@ def pressed(page: "Page", *keys: str) -> None:
         page.keyboard.press(key)
 
 
+def new_class(page: "Page", label: str) -> None:
+    """Name a new class; keys belong to the dialog until it is gone."""
+    pressed(page, "n")
+    page.keyboard.type(label)
+    pressed(page, "Enter")
+    page.wait_for_selector("#naming", state="hidden")
+
+
 def class_of(page: "Page", label: str) -> str:
     """Return the key of a class."""
     button = page.locator("#classes button", has_text=label)
@@ -88,9 +96,7 @@ def test_reviewing_by_keyboard(browser: "Browser", reviewed: Site) -> None:
         assert "unknown" in page.locator("#said").inner_text()
         pressed(page, "Enter")
         assert page.locator("#note").is_visible()
-        pressed(page, "n")
-        page.keyboard.type("dents")
-        pressed(page, "Enter")
+        new_class(page, "dents")
         pressed(page, "x", "s")
         pressed(page, "u")
         pressed(page, class_of(page, "dents"))
@@ -129,9 +135,8 @@ def test_a_missed_defect_is_drawn_with_the_mouse(browser: "Browser", reviewed: S
         page.mouse.move(x + 60, y + 40, steps=3)
         page.mouse.up()
         shot(page, "teach-missed")
-        pressed(page, "n")
-        page.keyboard.type("pits")
-        pressed(page, "Enter", "Enter")
+        new_class(page, "pits")
+        pressed(page, "Enter")
         all_sent(page)
         drawn, done = decisions(reviewed)
         assert (drawn.did, drawn.label, done.did) == ("label", "pits", "done")
