@@ -11,6 +11,7 @@ import numpy as np
 import zmq
 
 from shadowline.errors import CameraLost
+from station.app import Station
 from station.camera.base import CAN_WAIT
 from station.clock import Clock
 from station.config import Config, PythonCameraConfig
@@ -18,7 +19,7 @@ from station.config_file import parse
 from station.event import Heartbeat, InspectionEvent, Message, StateEvent, decode
 from station.frame import Exposure
 
-__all__ = ["Listener", "ScriptCamera", "listening", "make_config"]
+__all__ = ["Listener", "ScriptCamera", "listening", "make_config", "running"]
 
 
 class ScriptCamera:
@@ -166,3 +167,25 @@ def listening(endpoint: str, topic: bytes = b"") -> Iterator[Listener]:
     finally:
         socket.close()
         context.term()
+
+
+@contextmanager
+def running(config: Config) -> Iterator[tuple[Station, Listener]]:
+    """Run a station under load, and hear everything that it says, also what it says at the end."""
+    with listening(config.publish.endpoint) as listener:
+        ears = threading.Event()
+        with Station(config) as station:
+            listener.hear_first()
+            hearing = threading.Thread(target=_hear_until, args=(listener, ears))
+            hearing.start()
+            try:
+                yield station, listener
+            finally:
+                ears.set()
+                hearing.join()
+        listener.hear_rest()
+
+
+def _hear_until(listener: Listener, end: threading.Event) -> None:
+    while not end.is_set():
+        listener.hear()

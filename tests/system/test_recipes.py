@@ -41,7 +41,7 @@ from station.control_protocol import (
 )
 from station.event import InspectionEvent, ModelEvent
 from station.limit import LimitSettings
-from tests.system.lines import Listener, listening, make_config
+from tests.system.lines import Listener, listening, make_config, running
 
 MODELS = Path(swapper.__file__).parents[1] / "engines" / "models"
 INT8, FP32 = MODELS / "neu-compact.onnx", MODELS / "neu-compact-fp32.onnx"
@@ -70,28 +70,6 @@ def line(
             **tables,
         },
     )
-
-
-@contextmanager
-def running(config: Config) -> Iterator[tuple[Station, Listener]]:
-    """Run a station under load, and hear everything that it says, also what it says at the end."""
-    with listening(config.publish.endpoint) as listener:
-        ears = threading.Event()
-        with Station(config) as station:
-            listener.hear_first()
-            hearing = threading.Thread(target=hear_until, args=(listener, ears))
-            hearing.start()
-            try:
-                yield station, listener
-            finally:
-                ears.set()
-                hearing.join()
-        listener.hear_rest()
-
-
-def hear_until(listener: Listener, end: threading.Event) -> None:
-    while not end.is_set():
-        listener.hear()
 
 
 def ask_until(config: Config, request: RecipeRequest, wanted: Callable[[RecipeStatus], bool]) -> RecipeStatus:

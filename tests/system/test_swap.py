@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from station.config import Config, EngineConfig
 from station.control_protocol import ModelStatus, Rollback, Status, Swap, ask
 from station.event import InspectionEvent, ModelEvent
 from tests.ensemble import CARD, write_ensemble
-from tests.system.lines import Listener, ScriptCamera, listening, make_config
+from tests.system.lines import Listener, ScriptCamera, listening, make_config, running
 
 MODELS = Path(swapper.__file__).parents[1] / "engines" / "models"
 INT8, FP32 = MODELS / "neu-compact.onnx", MODELS / "neu-compact-fp32.onnx"
@@ -46,28 +45,6 @@ def line(folder: Path, swap: dict[str, Any] | None = None, **tables: Any) -> Con
             **tables,
         },
     )
-
-
-@contextmanager
-def running(config: Config) -> Iterator[tuple[Station, Listener]]:
-    """Run a station under load, and hear everything that it says, also what it says at the end."""
-    with listening(config.publish.endpoint) as listener:
-        ears = threading.Event()
-        with Station(config) as station:
-            listener.hear_first()
-            hearing = threading.Thread(target=hear_until, args=(listener, ears))
-            hearing.start()
-            try:
-                yield station, listener
-            finally:
-                ears.set()
-                hearing.join()
-        listener.hear_rest()
-
-
-def hear_until(listener: Listener, end: threading.Event) -> None:
-    while not end.is_set():
-        listener.hear()
 
 
 def finish(config: Config, request: Swap | Rollback) -> ModelStatus:
